@@ -1,0 +1,257 @@
+"""llama.cpp, as much of it as one sequence on a CPU needs.
+
+The only file that imports llama_cpp. Takes and gives token ids; knows no text, no request.
+"""
+
+import ctypes
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+
+import llama_cpp
+import numpy as np
+import numpy.typing as npt
+
+from gguf_lambda.errors import Interrupted, ModelError
+from gguf_lambda.sampling import Sampling
+
+BATCH_TOKENS = 512
+DECODE_ABORTED = 2
+LOG_LEVEL_ERROR = 4
+
+_error_lines: list[str] = []
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]  # a ctypes prototype
+def _keep_errors(level: int, text: bytes, _data: ctypes.c_void_p) -> None:
+    if level == LOG_LEVEL_ERROR:
+        _error_lines.append(text.decode(errors="replace").strip())
+        del _error_lines[:-20]
+
+
+class Engine:
+    """A loaded model and the key-value cache of one sequence.
+
+    Not thread-safe: one request at a time, as a Lambda function has it.
+    """
+
+    def __init__(
+        self, path: Path, *, threads: int, context_length: int | None = None, mmap: bool = False
+    ) -> None:
+        """Load the GGUF at path; raise ModelError with llama.cpp's own last words."""
+        llama_cpp.llama_log_set(_keep_errors, None)
+        llama_cpp.llama_backend_init()
+        self._model = _load_model(path, mmap)
+        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self.context_length = self._choose_context_length(context_length)
+        self._context = _create_context(self._model, self.context_length, threads)
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        self._evaluated: list[int] = []
+
+    def close(self) -> None:
+        """Free the model; the engine cannot be used any more."""
+        llama_cpp.llama_free(self._context)
+        llama_cpp.llama_model_free(self._model)
+
+    def metadata(self, key: str) -> str | None:
+        """A GGUF metadata value as text, None where there is none."""
+        size = 1 << 10
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), buffer, size)
+            if length < 0:
+                return None
+            if length < size:
+                return buffer.value.decode(errors="replace")
+            size = length + 1
+
+    @property
+    def adds_bos(self) -> bool:
+        return bool(llama_cpp.llama_vocab_get_add_bos(self._vocab))
+
+    @property
+    def bos_id(self) -> int:
+        """The id of the token that begins a text, -1 where the model has none."""
+        return int(llama_cpp.llama_vocab_bos(self._vocab))
+
+    def is_end_of_generation(self, token_id: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token_id))
+
+    def is_control(self, token_id: int) -> bool:
+        return bool(llama_cpp.llama_vocab_is_control(self._vocab, token_id))
+
+    def token_text(self, token_id: int) -> str:
+        """The vocabulary's own spelling of a token, control tokens included."""
+        text: bytes = llama_cpp.llama_vocab_get_text(self._vocab, token_id)
+        return text.decode(errors="replace")
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """What the token adds to a text; nothing for a control token."""
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            length = llama_cpp.llama_token_to_piece(self._vocab, token_id, buffer, size, 0, False)
+            if length >= 0:
+                return buffer.raw[:length]
+            size = -length
+
+    def tokenize(self, text: str) -> list[int]:
+        """The GGUF's own tokenizer on plain text: no BOS, and no control token comes of it."""
+        data = text.encode()
+        size = len(data) + 8
+        ids = (llama_cpp.llama_token * size)()
+        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), ids, size, False, False)
+        return list(ids[:count])
+
+    def prefill(self, ids: Sequence[int], is_wanted: Callable[[], bool]) -> int:
+        """Evaluate a prompt (ids, at least one), reusing what is evaluated already.
+
+        Returns how many tokens were reused. Raises Interrupted, within one layer's time,
+        once is_wanted() says no.
+        """
+        shared = count_shared(self._evaluated, ids[:-1])
+        self._forget_after(shared)
+        watch = llama_cpp.ggml_abort_callback(lambda _data: not is_wanted())
+        llama_cpp.llama_set_abort_callback(self._context, watch, None)
+        try:
+            for start in range(shared, len(ids), BATCH_TOKENS):
+                self._evaluate(ids[start : start + BATCH_TOKENS])
+        finally:
+            llama_cpp.llama_set_abort_callback(self._context, llama_cpp.ggml_abort_callback(), None)
+        return shared
+
+    def decode(self, token_id: int) -> None:
+        """Append one token and compute the logits of the next."""
+        self._evaluate([token_id])
+
+    def logits(self) -> npt.NDArray[np.float32]:
+        """The logits after the last evaluated token: shape (vocabulary_size,), a copy."""
+        pointer = llama_cpp.llama_get_logits_ith(self._context, -1)
+        return np.ctypeslib.as_array(pointer, (self.vocabulary_size,)).copy()
+
+    @contextmanager
+    def sampler(self, sampling: Sampling, prompt: Sequence[int]) -> Iterator[Callable[[], int]]:
+        """A function that draws the next token from the current logits."""
+        chain = self._create_sampler(sampling, prompt)
+        try:
+            yield lambda: int(llama_cpp.llama_sampler_sample(chain, self._context, -1))
+        finally:
+            llama_cpp.llama_sampler_free(chain)
+
+    def _create_sampler(self, sampling: Sampling, prompt: Sequence[int]) -> ctypes.c_void_p:
+        chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+        for part in self._sampler_parts(sampling, prompt):
+            llama_cpp.llama_sampler_chain_add(chain, part)
+        return chain  # type: ignore[no-any-return]
+
+    def _sampler_parts(
+        self, sampling: Sampling, prompt: Sequence[int]
+    ) -> Iterator[ctypes.c_void_p]:
+        size = self.vocabulary_size
+        if sampling.logit_bias:
+            biases = (llama_cpp.llama_logit_bias * len(sampling.logit_bias))(
+                *sampling.logit_bias.items()
+            )
+            yield llama_cpp.llama_sampler_init_logit_bias(size, len(biases), biases)
+        if sampling.repetition_penalty != 1.0:
+            penalty = llama_cpp.llama_sampler_init_penalties(
+                size, self.context_length, sampling.repetition_penalty, 0.0, 0.0
+            )
+            for token_id in prompt:
+                llama_cpp.llama_sampler_accept(penalty, token_id)
+            yield penalty
+        if sampling.frequency_penalty or sampling.presence_penalty:
+            yield llama_cpp.llama_sampler_init_penalties(
+                size,
+                self.context_length,
+                1.0,
+                sampling.frequency_penalty,
+                sampling.presence_penalty,
+            )
+        yield from _drawing_parts(sampling)
+
+    def _choose_context_length(self, wanted: int | None) -> int:
+        trained: int = llama_cpp.llama_model_n_ctx_train(self._model)
+        return min(wanted, trained) if wanted else trained
+
+    def _evaluate(self, ids: Sequence[int]) -> None:
+        tokens = (llama_cpp.llama_token * len(ids))(*ids)
+        status = llama_cpp.llama_decode(
+            self._context, llama_cpp.llama_batch_get_one(tokens, len(ids))
+        )
+        if status == 0:
+            self._evaluated.extend(ids)
+            return
+        self._forget_after(len(self._evaluated))
+        if status == DECODE_ABORTED:
+            raise Interrupted
+        raise RuntimeError(f"llama_decode returned {status}: {_last_error()}")
+
+    def _forget_after(self, count: int) -> None:
+        del self._evaluated[count:]
+        llama_cpp.llama_memory_seq_rm(self._memory, 0, count, -1)
+
+
+def _load_model(path: Path, mmap: bool) -> ctypes.c_void_p:
+    parameters = llama_cpp.llama_model_default_params()
+    parameters.load_mode = (
+        llama_cpp.LLAMA_LOAD_MODE_MMAP if mmap else llama_cpp.LLAMA_LOAD_MODE_NONE
+    )
+    parameters.n_gpu_layers = 0
+    model = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
+    if not model:
+        raise ModelError(
+            f"{path} cannot be loaded as a GGUF model ({_last_error()}); "
+            "build or download it again."
+        )
+    return model  # type: ignore[no-any-return]
+
+
+def _create_context(model: ctypes.c_void_p, length: int, threads: int) -> ctypes.c_void_p:
+    parameters = llama_cpp.llama_context_default_params()
+    parameters.n_ctx = length
+    parameters.n_batch = parameters.n_ubatch = min(BATCH_TOKENS, length)
+    parameters.n_threads = parameters.n_threads_batch = threads
+    parameters.no_perf = True
+    # Measured slower than plain attention on CPUs: it costs decode speed.
+    parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    context = llama_cpp.llama_init_from_model(model, parameters)
+    if not context:
+        llama_cpp.llama_model_free(model)
+        raise ModelError(
+            f"A context of {length:,} tokens cannot be created ({_last_error()}); "
+            "give the function more memory or set a smaller CONTEXT_LENGTH."
+        )
+    return context  # type: ignore[no-any-return]
+
+
+def _drawing_parts(sampling: Sampling) -> Iterator[ctypes.c_void_p]:
+    if sampling.temperature == 0.0:
+        yield llama_cpp.llama_sampler_init_greedy()
+        return
+    if sampling.top_k:
+        yield llama_cpp.llama_sampler_init_top_k(sampling.top_k)
+    if sampling.top_p < 1.0:
+        yield llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1)
+    if sampling.min_p:
+        yield llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1)
+    yield llama_cpp.llama_sampler_init_temp(sampling.temperature)
+    yield llama_cpp.llama_sampler_init_dist(_choose_seed(sampling.seed))
+
+
+def count_shared(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many ids at the beginning are the same in both."""
+    return sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
+    )
+
+
+def _choose_seed(seed: int | None) -> int:
+    return int.from_bytes(os.urandom(4)) if seed is None else seed % 2**32
+
+
+def _last_error() -> str:
+    return _error_lines[-1] if _error_lines else "llama.cpp gave no reason"

@@ -1,0 +1,116 @@
+"""A model ready to answer: engine, tokenizer, prompt encoder and generator, put together."""
+
+from dataclasses import dataclass
+
+from gguf_lambda.completion import Generator
+from gguf_lambda.engine import Engine, count_shared
+from gguf_lambda.errors import ModelError
+from gguf_lambda.model_folder import Manifest, ModelFolder
+from gguf_lambda.prompt import Message, PromptEncoder, PromptFormat
+from gguf_lambda.sampling import Sampling
+from gguf_lambda.tokenizer import GgufTokenizer, SentencePieceTokenizer, Tokenizer
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything that a request needs of the model."""
+
+    manifest: Manifest
+    engine: Engine
+    tokenizer: Tokenizer
+    prompts: PromptEncoder
+    generator: Generator
+
+
+def load_model(
+    folder: ModelFolder, *, threads: int, context_length: int | None, system_prompt: str
+) -> Model:
+    """Load the model and evaluate the constant beginning of its prompts.
+
+    Raises ModelError, naming the file and the remedy, for whatever cannot be used.
+    """
+    manifest = folder.manifest
+    engine = Engine(
+        folder.model_path,
+        threads=threads,
+        context_length=_smallest(context_length, manifest.context_length),
+    )
+    tokenizer = _open_tokenizer(folder, engine)
+    text = manifest.text
+    model = Model(
+        manifest=manifest,
+        engine=engine,
+        tokenizer=tokenizer,
+        prompts=PromptEncoder(_read_format(folder, engine), tokenizer),
+        generator=Generator(engine, tokenizer, newline=text.newline, trim=text.trim),
+    )
+    _warm_up(model, system_prompt)
+    return model
+
+
+def default_sampling(manifest: Manifest) -> Sampling:
+    """The model card's sampling; tokens that the card never draws are never drawn."""
+    card = manifest.sampling
+    return Sampling(
+        temperature=card.temperature,
+        top_k=card.top_k,
+        top_p=card.top_p,
+        repetition_penalty=card.repetition_penalty,
+        logit_bias=dict.fromkeys(manifest.suppress_token_ids, float("-inf")),
+    )
+
+
+def _open_tokenizer(folder: ModelFolder, engine: Engine) -> Tokenizer:
+    if folder.manifest.tokenizer.kind == "gguf":
+        return GgufTokenizer(engine)
+    if folder.tokenizer_path is None:
+        raise ModelError(
+            f"{folder.folder}'s manifest names no tokenizer file; build the model again."
+        )
+    return SentencePieceTokenizer(folder.tokenizer_path)
+
+
+def _read_format(folder: ModelFolder, engine: Engine) -> PromptFormat:
+    template = engine.metadata("tokenizer.chat_template")
+    if not template:
+        raise ModelError(
+            f"{folder.model_path} has no chat template; build it from its Hugging Face "
+            "repository, or serve a GGUF that has tokenizer.chat_template."
+        )
+    record = folder.manifest.tokenizer
+    return PromptFormat(
+        template=template,
+        special_tokens=record.special_tokens or _list_control_tokens(engine),
+        bos_token=_token_text(engine, engine.metadata("tokenizer.ggml.bos_token_id")),
+        eos_token=_token_text(engine, engine.metadata("tokenizer.ggml.eos_token_id")),
+        beginning=(engine.bos_id,) if engine.adds_bos and engine.bos_id >= 0 else (),
+        strip_around_special=record.strip_around_special,
+        newline=folder.manifest.text.newline,
+    )
+
+
+def _list_control_tokens(engine: Engine) -> dict[str, int]:
+    return {
+        engine.token_text(token_id): token_id
+        for token_id in range(engine.vocabulary_size)
+        if engine.is_control(token_id)
+    }
+
+
+def _token_text(engine: Engine, token_id: str | None) -> str:
+    return engine.token_text(int(token_id)) if token_id else ""
+
+
+def _warm_up(model: Model, system_prompt: str) -> None:
+    """Evaluate what two different questions share, so that no request pays for it."""
+    first, second = (
+        model.prompts.encode_messages([Message("system", system_prompt), Message("user", text)])
+        for text in ("あ", "Q")
+    )
+    shared = count_shared(first, second)
+    if 0 < shared < model.engine.context_length:
+        model.engine.prefill(first[:shared], lambda: True)
+
+
+def _smallest(*lengths: int | None) -> int | None:
+    return min((length for length in lengths if length), default=None)

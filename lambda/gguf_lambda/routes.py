@@ -1,0 +1,185 @@
+"""The routes: an API Gateway event to the job that answers it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.api_gateway import CORSConfig
+
+from gguf_lambda import huggingface_answers as huggingface
+from gguf_lambda import openai_answers as openai
+from gguf_lambda.errors import (
+    MethodNotAllowed,
+    RequestError,
+    UnknownModel,
+    UnknownRoute,
+    describe_error,
+    status_of,
+)
+from gguf_lambda.huggingface_requests import GenerateBody
+from gguf_lambda.invocation import Invocation
+from gguf_lambda.json_body import read_json_object
+from gguf_lambda.loading import ModelLoader, describe_failure
+from gguf_lambda.model import Model
+from gguf_lambda.model_folder import Manifest
+from gguf_lambda.openai_requests import ChatBody, TextBody, TokenizeBody
+from gguf_lambda.requests import prepare_chat, prepare_generate, prepare_text
+from gguf_lambda.settings import Settings
+from gguf_lambda.sse import tell_errors
+from gguf_lambda.wire import BodyType, parse_body
+
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+Result = Response[Any]
+
+
+class Routes:
+    """The routes of one deployment; each method answers one of them."""
+
+    def __init__(self, settings: Settings, manifest: Manifest | None, loader: ModelLoader) -> None:
+        self._settings = settings
+        self._manifest = manifest
+        self._loader = loader
+        self._app = _create_resolver(settings)
+        self._methods: dict[str, list[str]] = {}
+        for method, path, route in self._table():
+            self._methods.setdefault(path, []).append(method)
+            self._app.route(path, method=[method])(route)
+        self._app.not_found(self._refuse_route)
+        self._app.exception_handler(RequestError)(self._refuse)
+
+    def answer(self, event: dict[str, Any], invocation: Invocation) -> dict[str, Any]:
+        """API Gateway's REST proxy answer; its body may be an iterator of bytes."""
+        return self._app.resolve(event, invocation)  # type: ignore[arg-type]  # kept as it is
+
+    def _table(self) -> list[tuple[str, str, Callable[..., Result]]]:
+        return [
+            ("POST", "/", self.generate),
+            ("POST", "/v1/chat/completions", self.complete_chat),
+            ("POST", "/v1/completions", self.complete_text),
+            ("GET", "/v1/models", self.list_models),
+            ("GET", "/v1/models/<name>", self.describe_model),
+            ("POST", "/tokenize", self.tokenize),
+            ("GET", "/health", self.tell_health),
+        ]
+
+    def generate(self) -> Result:
+        body = self._read(GenerateBody)
+        job = prepare_generate(
+            body,
+            self._model(),
+            self._invocation,
+            max_tokens=self._settings.max_tokens,
+            system_prompt=self._settings.system_prompt,
+        )
+        if body.stream:
+            return self._stream(huggingface.answer_stream(job))
+        return Response(200, JSON, huggingface.answer_whole(job))
+
+    def complete_chat(self) -> Result:
+        body = self._read(ChatBody)
+        job = prepare_chat(body, self._model(), self._invocation, self._settings.max_tokens)
+        return self._answer_openai(job, stream=body.stream)
+
+    def complete_text(self) -> Result:
+        body = self._read(TextBody)
+        job = prepare_text(body, self._model(), self._invocation, self._settings.max_tokens)
+        return self._answer_openai(job, stream=body.stream)
+
+    def list_models(self) -> Result:
+        return _json(200, {"object": "list", "data": [self._describe_model()]})
+
+    def describe_model(self, name: str) -> Result:
+        if name != self._name:
+            raise UnknownModel(
+                f"The model {name!r} is not served here; this endpoint serves {self._name!r}.",
+                param="model",
+            )
+        return _json(200, self._describe_model())
+
+    def tokenize(self) -> Result:
+        body = self._read(TokenizeBody)
+        model = self._model()
+        if body.messages:
+            ids = model.prompts.encode_messages([m.to_message() for m in body.messages])
+        else:
+            ids = model.tokenizer.encode(body.prompt or "")
+        limit = model.engine.context_length
+        return _json(200, {"tokens": ids, "count": len(ids), "max_model_len": limit})
+
+    def tell_health(self) -> Result:
+        loader = self._loader
+        health: dict[str, Any] = {
+            "status": loader.status,
+            "model": self._name,
+            "load_seconds": round(loader.elapsed_seconds, 3),
+        }
+        if loader.failure:
+            health["message"] = describe_failure(loader.failure)
+        return _json(200, health)
+
+    def _answer_openai(self, job: openai.Job, *, stream: bool) -> Result:
+        if stream:
+            return self._stream(openai.answer_stream(job))
+        return Response(200, JSON, openai.answer_whole(job))
+
+    def _stream(self, events: Iterator[bytes]) -> Result:
+        told = tell_errors(events, self._invocation.request_id)
+        return Response(200, EVENT_STREAM, told, {"Cache-Control": "no-cache"})
+
+    @property
+    def _invocation(self) -> Invocation:
+        context: Any = self._app.lambda_context
+        assert isinstance(context, Invocation)
+        return context
+
+    @property
+    def _name(self) -> str:
+        return self._manifest.name if self._manifest else ""
+
+    def _model(self) -> Model:
+        return self._loader.model(self._invocation)
+
+    def _read(self, body: type[BodyType]) -> BodyType:
+        return parse_body(body, read_json_object(self._app.current_event.raw_event))
+
+    def _describe_model(self) -> dict[str, Any]:
+        owner = self._manifest.source.repository.split("/")[0] if self._manifest else ""
+        return {
+            "id": self._name,
+            "object": "model",
+            "created": 0,
+            "owned_by": owner or "gguf-lambda",
+        }
+
+    def _refuse(self, error: RequestError) -> Result:
+        headers = {"Allow": ", ".join(error.allowed)} if isinstance(error, MethodNotAllowed) else {}
+        body = openai.dump(describe_error(error, self._invocation.request_id)).decode()
+        return Response(status_of(error).status, JSON, body, headers)
+
+    def _refuse_route(self, _error: Exception) -> Result:
+        event = self._app.current_event
+        methods = self._methods.get(event.path)
+        if methods:
+            return self._refuse(
+                MethodNotAllowed(
+                    f"{event.path} takes {' or '.join(methods)}, not {event.http_method}.",
+                    tuple(methods),
+                )
+            )
+        known = ", ".join(f"{'|'.join(verbs)} {path}" for path, verbs in self._methods.items())
+        return self._refuse(
+            UnknownRoute(f"There is no {event.http_method} {event.path} here. Routes: {known}.")
+        )
+
+
+def _create_resolver(settings: Settings) -> APIGatewayRestResolver:
+    origin = settings.cors_origin
+    return APIGatewayRestResolver(
+        cors=CORSConfig(allow_origin=origin, allow_headers=["x-api-key"]) if origin else None,
+        strip_prefixes=[f"/{settings.base_path}"] if settings.base_path else None,
+    )
+
+
+def _json(status: int, value: object) -> Result:
+    return Response(status, JSON, openai.dump(value).decode())
