@@ -1,0 +1,1 @@
+"""API Gateway and the Lambda Runtime API on localhost, for any function that speaks the latter."""
