@@ -24,6 +24,16 @@ CMAKE_ARGS_LINE := $(shell sed -n 's/^$(ARCHITECTURE) //p' requirements/llama-cp
 WHEEL_KEY := $(shell { cat requirements/llama-cpp.txt requirements/llama-cpp-cmake-args.txt; uname -sm; } | cksum | cut -d' ' -f1)
 WHEELS := $(CACHE)/wheels/$(WHEEL_KEY)
 
+# ninja's "[n/m]" lines, one for each tenth of the way.
+define SHOW_PROGRESS
+match($$0, /\[[0-9]+\/[0-9]+\]/) {
+  split(substr($$0, RSTART + 1, RLENGTH - 2), count, "/")
+  tenth = int(count[1] * 10 / count[2])
+  if (tenth > told) { printf "   compiled %d of %d files\n", count[1], count[2]; fflush(); told = tenth }
+}
+endef
+export SHOW_PROGRESS
+
 say = @printf '== %s\n' "$(1)"
 
 .PHONY: help
@@ -93,12 +103,8 @@ $(WHEELS)/.built: | $(UV)
 	@PATH="$(abspath $(BIN)):$$PATH" CMAKE_ARGS='$(CMAKE_ARGS_LINE)' \
 	    $(BIN)/pip wheel --verbose --no-deps --no-build-isolation --no-cache-dir \
 	    --no-binary llama-cpp-python --require-hashes -r requirements/llama-cpp.txt \
-	    -w $(WHEELS) >$(WHEELS)/build.log 2>&1 & \
-	trap 'kill $$! 2>/dev/null' INT TERM; \
-	tail -n +1 -F --pid=$$! $(WHEELS)/build.log 2>/dev/null | \
-	    awk 'match($$0, /\[[0-9]+\/[0-9]+\]/) { split(substr($$0, RSTART + 1, RLENGTH - 2), n, "/"); \
-	        p = int(n[1] * 10 / n[2]); if (p > q) { printf "   compiled %d of %d files\n", n[1], n[2]; fflush(); q = p } }'; \
-	wait $$! || { tail -n 15 $(WHEELS)/build.log; \
+	    -w $(WHEELS) 2>&1 | tee $(WHEELS)/build.log | awk "$$SHOW_PROGRESS" || \
+	    { tail -n 15 $(WHEELS)/build.log; \
 	    echo "llama.cpp could not be built; $(WHEELS)/build.log has the whole story." >&2; exit 1; }
 	@touch $@
 
