@@ -108,11 +108,11 @@ class Generator:
         """
         limit = self._engine.context_length
         room = limit - prompt_tokens
-        if room < 1 or (max_tokens is not None and max_tokens > room):
-            asked = f" minus max_tokens ({max_tokens:,})" if max_tokens is not None else ""
+        if room < (max_tokens or 1):
+            reserved = f"max_tokens ({max_tokens:,})" if max_tokens else "1 for the answer"
             raise ContextLengthExceeded(
-                f"The prompt is {prompt_tokens:,} tokens; this model takes {limit:,}{asked} and "
-                "at least one token for its answer. Shorten the prompt or lower max_tokens."
+                f"The prompt is {prompt_tokens:,} tokens; this model takes {limit:,} minus "
+                f"{reserved}. Shorten the prompt{', or lower max_tokens' if max_tokens else ''}."
             )
         return min(default, room) if max_tokens is None else max_tokens
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aws_lambda_powertools import Logger
 
+from gguf_lambda.cors import read_cors
 from gguf_lambda.errors import ModelError
 from gguf_lambda.function import Function
 from gguf_lambda.invocation import Invocation
@@ -56,4 +57,6 @@ def compose(settings: Settings) -> Composition:
 
     loader = ModelLoader(load, report_failure)
     manifest = folder.manifest if folder else None
-    return Composition(Function(Routes(settings, manifest, loader), report_error), loader, logger)
+    routes = Routes(settings, manifest, loader)
+    function = Function(routes, report_error, read_cors(settings.cors_origin))
+    return Composition(function, loader, logger)

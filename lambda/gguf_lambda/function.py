@@ -1,12 +1,13 @@
 """One event to one answer, whatever happens: status, headers and pieces of the body."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from gguf_lambda.cors import Cors
 from gguf_lambda.errors import InternalError, Interrupted, RequestError, describe_error, status_of
 from gguf_lambda.invocation import Invocation
+from gguf_lambda.sse import dump
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,36 @@ class Function:
     """The function behind both runtimes: our loop, and the standard runtime client."""
 
     def __init__(
-        self, router: Router, report_error: Callable[[Exception, Invocation], None]
+        self,
+        router: Router,
+        report_error: Callable[[Exception, Invocation], None],
+        cors: Cors | None = None,
     ) -> None:
         """report_error is told of every error that was not foreseen."""
         self._router = router
         self._report_error = report_error
+        self._cors = cors or Cors()
 
     def answer(self, event: dict[str, Any], invocation: Invocation) -> Answer:
         """The answer, up to its first piece: errors before it have their own status.
 
         Raises Interrupted when nobody waits for the answer any more.
         """
+        if self._cors.is_preflight(event):
+            answer = Answer(204, {}, iter(()))
+        else:
+            answer = self._route(event, invocation)
+        headers = {
+            **answer.headers,
+            "x-request-id": [invocation.request_id],
+            **self._cors.headers(event),
+        }
+        has_body = event.get("httpMethod") != "HEAD"
+        return Answer(answer.status, headers, answer.pieces if has_body else iter(()))
+
+    def _route(self, event: dict[str, Any], invocation: Invocation) -> Answer:
         try:
-            answer = _read_answer(self._router.answer(event, invocation), invocation)
+            answer = _read_answer(self._router.answer(event, invocation))
             first = next(answer.pieces, b"")
         except Interrupted:
             raise
@@ -59,7 +77,8 @@ class Function:
         except Interrupted:
             raise
         except Exception:  # the log has it: _watch told
-            answer = describe(InternalError(), invocation)
+            failed = describe(InternalError(), invocation)
+            answer = Answer(failed.status, {**answer.headers, **failed.headers}, failed.pieces)
             body = b"".join(answer.pieces).decode()
         return {
             "statusCode": answer.status,
@@ -83,16 +102,11 @@ class Function:
 
 def describe(error: RequestError, invocation: Invocation) -> Answer:
     """An error as an answer."""
-    body = json.dumps(describe_error(error, invocation.request_id), ensure_ascii=False).encode()
-    headers = {
-        "Content-Type": ["application/json"],
-        "x-request-id": [invocation.request_id],
-    }
-    return Answer(status_of(error).status, headers, iter([body]))
+    body = dump(describe_error(error, invocation.request_id))
+    return Answer(status_of(error).status, {"Content-Type": ["application/json"]}, iter([body]))
 
 
-def _read_answer(answer: dict[str, Any], invocation: Invocation) -> Answer:
+def _read_answer(answer: dict[str, Any]) -> Answer:
     body = answer["body"]
     pieces = iter([body.encode()]) if isinstance(body, str) else iter(body or ())
-    headers = {**answer["multiValueHeaders"], "x-request-id": [invocation.request_id]}
-    return Answer(answer["statusCode"], headers, pieces)
+    return Answer(answer["statusCode"], answer["multiValueHeaders"], pieces)

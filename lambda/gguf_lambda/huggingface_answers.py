@@ -1,12 +1,15 @@
 """Completions in text-generation-inference's shapes: a JSON list, or server-sent events."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from gguf_lambda.completion import CompletionRequest, Delta, Outcome, TokenLogprob
+from gguf_lambda.figures import WholeAnswer, tell_timings
 from gguf_lambda.model import Model
-from gguf_lambda.openai_answers import dump, encode_event, tell_timings
+from gguf_lambda.openai_answers import run, vary
+from gguf_lambda.openai_shapes import spell
+from gguf_lambda.sse import dump, encode_event
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,21 +22,16 @@ class Job:
     choices: int = 1
     details: bool = False
     top_tokens: bool = False
-    seed: int | None = None
     extras: Mapping[str, Any]
 
 
-def answer_whole(job: Job) -> Iterator[bytes]:
-    """Yield [{"generated_text": …}, …], once every sequence is complete."""
-    answers = []
+def answer_whole(job: Job) -> WholeAnswer:
+    """[{"generated_text": …}, …], once every sequence is complete."""
+    answers, outcomes = [], []
     for index in range(job.choices):
-        sampling = job.request.sampling
-        if sampling.seed is not None:
-            sampling = replace(sampling, seed=sampling.seed + index)
-        events = list(job.model.generator.complete(replace(job.request, sampling=sampling)))
-        outcome = events.pop()
-        assert isinstance(outcome, Outcome)
-        deltas = [event for event in events if isinstance(event, Delta)]
+        request = vary(job.request, index)
+        deltas, outcome = run(job.model, request)
+        outcomes.append(outcome)
         answer: dict[str, Any] = {
             "generated_text": job.prompt_text + "".join(delta.text for delta in deltas)
         }
@@ -41,26 +39,29 @@ def answer_whole(job: Job) -> Iterator[bytes]:
             answer["truncated_by"] = outcome.truncated_by
         if job.details:
             tokens = [token for delta in deltas for token in delta.logprobs]
-            answer["details"] = _tell_details(job, outcome, tokens)
+            answer["details"] = _tell_details(job, request, outcome, tokens)
         answers.append(answer)
-    yield dump(answers)
+    return WholeAnswer(dump(answers), tell_timings(outcomes, job.choices))
 
 
 def answer_stream(job: Job) -> Iterator[bytes]:
-    """Yield an event for each piece of the answer; a last one has the whole text.
+    """Yield an event for each token; a last one, that is no token's, has the whole text.
 
-    Each event's token has the piece's text and the id of its last token.
+    A token's text is what became certain with it: empty in the middle of a character.
     """
-    text = ""
+    text, rest = "", ""
     index = 0
     for event in job.model.generator.complete(job.request):
         if isinstance(event, Outcome):
-            end = {"id": 0, "text": "", "logprob": 0.0, "special": True}
+            end = {"id": 0, "text": rest, "logprob": 0.0, "special": not rest}
             yield encode_event({"index": index + 1, "token": end, **_tell_end(job, event, text)})
-        else:
+            return
+        text += event.text
+        if event.logprobs:
             index += 1
-            text += event.text
             yield encode_event(_tell_piece(job, event, index))
+        else:  # held back until the end: no token of its own
+            rest += event.text
 
 
 def _tell_end(job: Job, outcome: Outcome, text: str) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def _tell_end(job: Job, outcome: Outcome, text: str) -> dict[str, Any]:
             "finish_reason": _name_ending(outcome),
             "generated_tokens": outcome.completion_tokens,
             "input_length": outcome.timings.prompt_tokens,
-            "seed": job.seed,
+            "seed": job.request.sampling.seed,
             **({"truncated_by": outcome.truncated_by} if outcome.truncated_by else {}),
             "timings": tell_timings([outcome]),
             **job.extras,
@@ -79,23 +80,21 @@ def _tell_end(job: Job, outcome: Outcome, text: str) -> dict[str, Any]:
 
 
 def _tell_piece(job: Job, delta: Delta, index: int) -> dict[str, Any]:
-    token = {
-        "id": delta.token_ids[-1] if delta.token_ids else 0,
-        "text": delta.text,
-        "logprob": delta.logprobs[-1].logprob if delta.logprobs else 0.0,
-        "special": False,
-    }
+    last = delta.logprobs[-1]
+    token = {**_tell_token(job, last.token_id, last.logprob), "text": delta.text}
     piece = {"index": index, "token": token, "generated_text": None, "details": None}
-    if job.top_tokens and delta.logprobs:
-        piece["top_tokens"] = _tell_rivals(job, delta.logprobs[-1])
+    if job.top_tokens:
+        piece["top_tokens"] = _tell_rivals(job, last)
     return piece
 
 
-def _tell_details(job: Job, outcome: Outcome, tokens: list[TokenLogprob]) -> dict[str, Any]:
+def _tell_details(
+    job: Job, request: CompletionRequest, outcome: Outcome, tokens: list[TokenLogprob]
+) -> dict[str, Any]:
     details: dict[str, Any] = {
         "finish_reason": _name_ending(outcome),
         "generated_tokens": outcome.completion_tokens,
-        "seed": job.seed,
+        "seed": request.sampling.seed,
         "prefill": [],
         "tokens": [_tell_token(job, token.token_id, token.logprob) for token in tokens],
         "timings": tell_timings([outcome]),
@@ -112,12 +111,7 @@ def _tell_rivals(job: Job, token: TokenLogprob) -> list[dict[str, Any]]:
 
 def _tell_token(job: Job, token_id: int, logprob: float) -> dict[str, Any]:
     data = job.model.tokenizer.token_bytes(token_id)
-    return {
-        "id": token_id,
-        "text": data.decode(errors="replace"),
-        "logprob": logprob,
-        "special": not data,
-    }
+    return {"id": token_id, "text": spell(data), "logprob": logprob, "special": not data}
 
 
 def _name_ending(outcome: Outcome) -> str:

@@ -2,10 +2,10 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from gguf_lambda.limits import MAX_CHOICES, MAX_STOP_STRINGS, MAX_TOP_LOGPROBS
-from gguf_lambda.openai_requests import Count, StopString
+from gguf_lambda.openai_requests import Count, Penalty, PromptText, StopString
 from gguf_lambda.wire import Body
 
 
@@ -20,7 +20,7 @@ class Parameters(Body):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_k: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    repetition_penalty: Penalty | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     do_sample: bool | None = None
     seed: Annotated[int, Field(ge=0, le=2**64 - 1)] | None = None
@@ -38,7 +38,7 @@ class Parameters(Body):
         "decoder_input_details": (False,),
         "grammar": (),
         "stop_sequences": ([],),
-        "typical_p": (1.0, 1),
+        "typical_p": (1.0,),
         "watermark": (False,),
     }
 
@@ -61,8 +61,8 @@ class Parameters(Body):
 class GenerateBody(Body):
     """POST /: `input`, or `inputs` with `parameters`."""
 
-    input: Annotated[str, StringConstraints(min_length=1)] | None = None
-    inputs: Annotated[str, StringConstraints(min_length=1)] | None = None
+    input: PromptText | None = None
+    inputs: PromptText | None = None
     parameters: Parameters = Parameters()
     stream: bool = False
 

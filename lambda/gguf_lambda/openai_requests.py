@@ -8,6 +8,7 @@ from gguf_lambda.limits import (
     MAX_CHOICES,
     MAX_LOGIT_BIASES,
     MAX_MESSAGES,
+    MAX_PROMPTS,
     MAX_STOP_CHARACTERS,
     MAX_STOP_STRINGS,
     MAX_TOP_LOGPROBS,
@@ -16,6 +17,8 @@ from gguf_lambda.prompt import Message
 from gguf_lambda.wire import Body
 
 StopString = Annotated[str, StringConstraints(min_length=1, max_length=MAX_STOP_CHARACTERS)]
+PromptText = Annotated[str, StringConstraints(min_length=1)]
+Penalty = Annotated[float, Field(ge=0.1, le=10)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
@@ -64,7 +67,7 @@ class GenerationBody(Body):
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
-    repeat_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    repeat_penalty: Penalty | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     logit_bias: Annotated[
@@ -161,9 +164,9 @@ class ChatBody(GenerationBody):
 
 
 class TextBody(GenerationBody):
-    """POST /v1/completions: a raw prompt."""
+    """POST /v1/completions: raw prompts, as text."""
 
-    prompt: Annotated[str, StringConstraints(min_length=1)]
+    prompt: PromptText | Annotated[list[PromptText], Field(min_length=1, max_length=MAX_PROMPTS)]
     logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
     echo: bool = False
 
@@ -171,6 +174,21 @@ class TextBody(GenerationBody):
         "best_of": (1,),
         "suffix": ("",),
     }
+
+    @model_validator(mode="after")
+    def _check_combinations(self) -> "TextBody":
+        if self.stream and len(self.prompts) > 1:
+            raise ValueError("prompt has several texts with stream true; send one or do not stream")
+        if self.echo and self.logprobs is not None:
+            raise ValueError(
+                "echo with logprobs asks for the prompt's log probabilities, which are not "
+                "computed; leave one of them out"
+            )
+        return self
+
+    @property
+    def prompts(self) -> list[str]:
+        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
 
     @property
     def wanted_tokens(self) -> int | None:

@@ -6,6 +6,7 @@ and taken out again after the prompt is split at its control tokens.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -86,6 +87,18 @@ class PromptEncoder:
     def encode_text(self, text: str) -> list[int]:
         """The ids of a raw prompt: the text as it is, in which nothing is a control token."""
         return [*self.format.beginning, *self._tokenizer.encode(text)]
+
+    def keep_end(self, text: str, limit: int) -> str:
+        """The longest end of text that has at most limit tokens."""
+
+        def fits(start: int) -> bool:
+            return len(self._tokenizer.encode(self._spell_newlines(text[start:]))) <= limit
+
+        length = limit
+        while length < len(text) and fits(len(text) - length):
+            length *= 2
+        starts = range(max(0, len(text) - length), len(text))
+        return text[starts.start + bisect_left(starts, True, key=fits) :]
 
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt as text, for eyes: control tokens of users and template look alike."""

@@ -1,6 +1,6 @@
 """Request bodies to jobs: prompt tokens, sampling, and the room that is left to answer in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,10 +8,12 @@ from gguf_lambda import huggingface_answers as huggingface
 from gguf_lambda import openai_answers as openai
 from gguf_lambda.completion import CompletionRequest
 from gguf_lambda.errors import InvalidRequest
+from gguf_lambda.history import drop_oldest
 from gguf_lambda.huggingface_requests import GenerateBody, Parameters
 from gguf_lambda.invocation import Invocation
 from gguf_lambda.model import Model, default_sampling
 from gguf_lambda.openai_requests import ChatBody, GenerationBody, TextBody
+from gguf_lambda.openai_shapes import ChatShape, TextShape
 from gguf_lambda.prompt import Message
 from gguf_lambda.sampling import Sampling
 
@@ -20,46 +22,42 @@ def prepare_chat(
     body: ChatBody, model: Model, invocation: Invocation, max_tokens: int
 ) -> openai.Job:
     """A conversation's job; max_tokens is the deployment's default."""
-    messages = body.to_messages()
+    messages: Sequence[Message] = body.to_messages()
+    extras = describe_start(invocation)
+    if body.truncate_history:
+        kept = _truncate(messages, model, body.wanted_tokens)
+        extras = {**extras, "truncated_messages": len(messages) - len(kept)}
+        messages = kept
     prompt = model.prompts.encode_messages(messages)
-    return _prepare_openai(
-        body,
-        model,
-        openai.ChatShape(),
-        _complete(
-            model,
-            invocation,
-            prompt=prompt,
-            sampling=_choose_openai_sampling(body, model),
-            max_tokens=model.generator.fit(len(prompt), body.wanted_tokens, max_tokens),
-            stop=body.stop_strings,
-            top_logprobs=body.wanted_logprobs,
-            continues_text=messages[-1].role == "assistant",
-        ),
-        invocation,
+    request = _complete_openai(body, model, invocation, prompt, max_tokens)
+    request = replace(request, continues_text=messages[-1].role == "assistant")
+    return openai.Job(
+        model=model,
+        prompts=[openai.Prompt(request=request)],
+        shape=ChatShape(),
+        choices=body.n,
+        includes_usage=body.includes_usage,
+        extras=extras,
     )
 
 
 def prepare_text(
     body: TextBody, model: Model, invocation: Invocation, max_tokens: int
 ) -> openai.Job:
-    """A raw prompt's job."""
-    prompt = model.prompts.encode_text(body.prompt)
-    return _prepare_openai(
-        body,
-        model,
-        openai.TextShape(echoed=body.prompt if body.echo else ""),
-        _complete(
-            model,
-            invocation,
-            prompt=prompt,
-            sampling=_choose_openai_sampling(body, model),
-            max_tokens=model.generator.fit(len(prompt), body.wanted_tokens, max_tokens),
-            stop=body.stop_strings,
-            top_logprobs=body.wanted_logprobs,
-            continues_text=True,
-        ),
-        invocation,
+    """A job for raw prompts."""
+    prompts = []
+    for text in body.prompts:
+        prompt = model.prompts.encode_text(text)
+        request = _complete_openai(body, model, invocation, prompt, max_tokens)
+        request = replace(request, continues_text=True)
+        prompts.append(openai.Prompt(request=request, echoed=text if body.echo else ""))
+    return openai.Job(
+        model=model,
+        prompts=prompts,
+        shape=TextShape(),
+        choices=body.n,
+        includes_usage=body.includes_usage,
+        extras=describe_start(invocation),
     )
 
 
@@ -73,13 +71,15 @@ def prepare_generate(
 ) -> huggingface.Job:
     """A Hugging Face request's job: the text in the chat template, or raw."""
     parameters = body.parameters
+    text = body.text
+    if parameters.truncate is not None:
+        text = model.prompts.keep_end(text, parameters.truncate)
     if parameters.raw:
-        prompt = model.prompts.encode_text(body.text)
+        prompt = model.prompts.encode_text(text)
     else:
-        prompt = model.prompts.encode_messages(
-            [Message("system", system_prompt), Message("user", body.text)]
-        )
-    shows_tokens = parameters.details or parameters.top_n_tokens is not None
+        conversation = [Message("system", system_prompt), Message("user", text)]
+        prompt = model.prompts.encode_messages(conversation)
+    shows_tokens = body.stream or parameters.details or parameters.top_n_tokens is not None
     request = _complete(
         model,
         invocation,
@@ -97,8 +97,37 @@ def prepare_generate(
         choices=parameters.num_return_sequences,
         details=parameters.details,
         top_tokens=bool(parameters.top_n_tokens),
-        seed=parameters.seed,
-        extras=_describe_start(invocation),
+        extras=describe_start(invocation),
+    )
+
+
+def describe_start(invocation: Invocation) -> Mapping[str, Any]:
+    return {"cold_start": invocation.cold_start}
+
+
+def _truncate(
+    messages: Sequence[Message], model: Model, wanted_tokens: int | None
+) -> Sequence[Message]:
+    kept_free = wanted_tokens or max(1, model.manifest.turn_limit_tokens)
+    limit = model.engine.context_length - kept_free
+    return drop_oldest(messages, lambda some: len(model.prompts.encode_messages(some)) <= limit)
+
+
+def _complete_openai(
+    body: ChatBody | TextBody,
+    model: Model,
+    invocation: Invocation,
+    prompt: Sequence[int],
+    max_tokens: int,
+) -> CompletionRequest:
+    return _complete(
+        model,
+        invocation,
+        prompt=prompt,
+        sampling=_choose_openai_sampling(body, model),
+        max_tokens=model.generator.fit(len(prompt), body.wanted_tokens, max_tokens),
+        stop=body.stop_strings,
+        top_logprobs=body.wanted_logprobs,
     )
 
 
@@ -112,34 +141,13 @@ def _complete(model: Model, invocation: Invocation, **fields: Any) -> Completion
     )
 
 
-def _prepare_openai(
-    body: GenerationBody,
-    model: Model,
-    shape: openai.Shape,
-    request: CompletionRequest,
-    invocation: Invocation,
-) -> openai.Job:
-    return openai.Job(
-        model=model,
-        request=request,
-        shape=shape,
-        choices=body.n,
-        includes_usage=body.includes_usage,
-        extras=_describe_start(invocation),
-    )
-
-
-def _describe_start(invocation: Invocation) -> Mapping[str, Any]:
-    return {"cold_start": invocation.cold_start}
-
-
 def _choose_openai_sampling(body: GenerationBody, model: Model) -> Sampling:
     default = default_sampling(model.manifest)
     biases = {int(token_id): bias for token_id, bias in body.logit_bias.items()}
     for token_id in biases:
         if token_id >= model.engine.vocabulary_size:
             raise InvalidRequest(
-                f"logit_bias names the token {token_id}; this model's tokens end at "
+                f"logit_bias names the token {token_id:,}; this model's tokens end at "
                 f"{model.engine.vocabulary_size - 1:,}.",
                 param="logit_bias",
             )

@@ -1,13 +1,15 @@
-"""The routes: an API Gateway event to the job that answers it."""
+"""The router: an API Gateway event to the job that answers it."""
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
-from aws_lambda_powertools.event_handler.api_gateway import CORSConfig
 
 from gguf_lambda import huggingface_answers as huggingface
 from gguf_lambda import openai_answers as openai
+from gguf_lambda import openapi
 from gguf_lambda.errors import (
     MethodNotAllowed,
     RequestError,
@@ -16,6 +18,7 @@ from gguf_lambda.errors import (
     describe_error,
     status_of,
 )
+from gguf_lambda.figures import WholeAnswer
 from gguf_lambda.huggingface_requests import GenerateBody
 from gguf_lambda.invocation import Invocation
 from gguf_lambda.json_body import read_json_object
@@ -24,8 +27,9 @@ from gguf_lambda.model import Model
 from gguf_lambda.model_folder import Manifest
 from gguf_lambda.openai_requests import ChatBody, TextBody, TokenizeBody
 from gguf_lambda.requests import prepare_chat, prepare_generate, prepare_text
+from gguf_lambda.route_table import ROUTES, Route
 from gguf_lambda.settings import Settings
-from gguf_lambda.sse import tell_errors
+from gguf_lambda.sse import dump, tell_errors
 from gguf_lambda.wire import BodyType, parse_body
 
 JSON = "application/json"
@@ -34,34 +38,25 @@ Result = Response[Any]
 
 
 class Routes:
-    """The routes of one deployment; each method answers one of them."""
+    """The router of one deployment: each route of the table is a method here."""
 
     def __init__(self, settings: Settings, manifest: Manifest | None, loader: ModelLoader) -> None:
         self._settings = settings
         self._manifest = manifest
         self._loader = loader
-        self._app = _create_resolver(settings)
-        self._methods: dict[str, list[str]] = {}
-        for method, path, route in self._table():
-            self._methods.setdefault(path, []).append(method)
-            self._app.route(path, method=[method])(route)
+        prefixes: list[str | re.Pattern[str]] = []
+        if settings.base_path:
+            prefixes.append(f"/{settings.base_path}")
+        self._app = APIGatewayRestResolver(strip_prefixes=prefixes)
+        for route in ROUTES:
+            path = route.path.replace("{", "<").replace("}", ">")
+            self._app.route(path, method=list(route.methods))(getattr(self, route.name))
         self._app.not_found(self._refuse_route)
         self._app.exception_handler(RequestError)(self._refuse)
 
     def answer(self, event: dict[str, Any], invocation: Invocation) -> dict[str, Any]:
         """API Gateway's REST proxy answer; its body may be an iterator of bytes."""
         return self._app.resolve(event, invocation)  # type: ignore[arg-type]  # kept as it is
-
-    def _table(self) -> list[tuple[str, str, Callable[..., Result]]]:
-        return [
-            ("POST", "/", self.generate),
-            ("POST", "/v1/chat/completions", self.complete_chat),
-            ("POST", "/v1/completions", self.complete_text),
-            ("GET", "/v1/models", self.list_models),
-            ("GET", "/v1/models/<name>", self.describe_model),
-            ("POST", "/tokenize", self.tokenize),
-            ("GET", "/health", self.tell_health),
-        ]
 
     def generate(self) -> Result:
         body = self._read(GenerateBody)
@@ -74,7 +69,7 @@ class Routes:
         )
         if body.stream:
             return self._stream(huggingface.answer_stream(job))
-        return Response(200, JSON, huggingface.answer_whole(job))
+        return self._answer_whole(huggingface.answer_whole(job))
 
     def complete_chat(self) -> Result:
         body = self._read(ChatBody)
@@ -89,7 +84,8 @@ class Routes:
     def list_models(self) -> Result:
         return _json(200, {"object": "list", "data": [self._describe_model()]})
 
-    def describe_model(self, name: str) -> Result:
+    def describe_model(self, model: str) -> Result:
+        name = unquote(model)
         if name != self._name:
             raise UnknownModel(
                 f"The model {name!r} is not served here; this endpoint serves {self._name!r}.",
@@ -118,10 +114,20 @@ class Routes:
             health["message"] = describe_failure(loader.failure)
         return _json(200, health)
 
+    def describe_api(self) -> Result:
+        return _json(200, openapi.describe_api())
+
     def _answer_openai(self, job: openai.Job, *, stream: bool) -> Result:
         if stream:
             return self._stream(openai.answer_stream(job))
-        return Response(200, JSON, openai.answer_whole(job))
+        return self._answer_whole(openai.answer_whole(job))
+
+    def _answer_whole(self, answer: WholeAnswer) -> Result:
+        headers = {
+            "x-timings": dump(answer.timings).decode(),
+            "x-cold-start": str(self._invocation.cold_start).lower(),
+        }
+        return Response(200, JSON, answer.body.decode(), headers)
 
     def _stream(self, events: Iterator[bytes]) -> Result:
         told = tell_errors(events, self._invocation.request_id)
@@ -154,32 +160,35 @@ class Routes:
 
     def _refuse(self, error: RequestError) -> Result:
         headers = {"Allow": ", ".join(error.allowed)} if isinstance(error, MethodNotAllowed) else {}
-        body = openai.dump(describe_error(error, self._invocation.request_id)).decode()
+        body = dump(describe_error(error, self._invocation.request_id)).decode()
         return Response(status_of(error).status, JSON, body, headers)
 
     def _refuse_route(self, _error: Exception) -> Result:
+        """404 and 405; OPTIONS asks for no more than a route's methods."""
         event = self._app.current_event
-        methods = self._methods.get(event.path)
+        path, method = self._strip_base(event.path), event.http_method
+        routes = [route for route in ROUTES if _matches(route, path)]
+        methods = [method for route in routes for method in route.methods]
+        if methods and method == "OPTIONS":
+            return Response(204, None, None, {"Allow": ", ".join([*methods, "OPTIONS"])})
         if methods:
-            return self._refuse(
-                MethodNotAllowed(
-                    f"{event.path} takes {' or '.join(methods)}, not {event.http_method}.",
-                    tuple(methods),
-                )
-            )
-        known = ", ".join(f"{'|'.join(verbs)} {path}" for path, verbs in self._methods.items())
+            message = f"{path} takes {' or '.join(methods)}, not {method}."
+            return self._refuse(MethodNotAllowed(message, tuple(methods)))
+        known = ", ".join(f"{route.method} {route.path}" for route in ROUTES)
         return self._refuse(
-            UnknownRoute(f"There is no {event.http_method} {event.path} here. Routes: {known}.")
+            UnknownRoute(f"There is no {method} {path} here; the routes are {known}.")
         )
 
+    def _strip_base(self, path: str) -> str:
+        base = self._settings.base_path
+        return (path.removeprefix(f"/{base}") or "/") if base else path
 
-def _create_resolver(settings: Settings) -> APIGatewayRestResolver:
-    origin = settings.cors_origin
-    return APIGatewayRestResolver(
-        cors=CORSConfig(allow_origin=origin, allow_headers=["x-api-key"]) if origin else None,
-        strip_prefixes=[f"/{settings.base_path}"] if settings.base_path else None,
-    )
+
+def _matches(route: Route, path: str) -> bool:
+    """Whether this is the route's path, as the resolver sees it: a closing slash is none."""
+    pattern = re.sub(r"\{\w+\}", "[^/]+", route.path.rstrip("/"))
+    return re.fullmatch(pattern + "/*", path) is not None
 
 
 def _json(status: int, value: object) -> Result:
-    return Response(status, JSON, openai.dump(value).decode())
+    return Response(status, JSON, dump(value).decode())

@@ -1,9 +1,20 @@
-"""What server-sent events of every shape share."""
+"""Answers as bytes: compact JSON, and what server-sent events of every shape share."""
 
+import json
 from collections.abc import Iterator
 
 from gguf_lambda.errors import InternalError, Interrupted, RequestError, describe_error
-from gguf_lambda.openai_answers import encode_event
+
+
+def dump(value: object) -> bytes:
+    """Compact JSON in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def encode_event(value: object, *, name: str | None = None) -> bytes:
+    """A server-sent event with JSON data."""
+    head = b"" if name is None else b"event: " + name.encode() + b"\n"
+    return head + b"data: " + dump(value) + b"\n\n"
 
 
 def tell_errors(events: Iterator[bytes], request_id: str) -> Iterator[bytes]:
