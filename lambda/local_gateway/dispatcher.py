@@ -41,7 +41,7 @@ class Dispatcher:
         limit = MAX_WAITING_PER_PROCESS * len(self._slots)
         idle = sum(slot.idle for slot in self._slots)
         if len(self._waiting) >= limit + idle:
-            raise errors.queue_full(len(self._waiting), limit)
+            raise errors.queue_full(limit)
         self._waiting.append(invocation)
         self.arrived.set()
 
@@ -50,6 +50,7 @@ class Dispatcher:
         invocation.abandon()
         if invocation in self._waiting:
             self._waiting.remove(invocation)
+            log(f"request {invocation.request_id} dropped from the queue: its client has left")
 
     def take(self) -> Invocation | None:
         invocation = self._waiting.popleft() if self._waiting else None

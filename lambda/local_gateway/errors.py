@@ -42,9 +42,9 @@ def request_too_large(size: int, limit: int = MAX_REQUEST_BYTES) -> GatewayError
     return GatewayError(413, "invalid_request_error", "request_too_large", message)
 
 
-def queue_full(waiting: int, limit: int) -> GatewayError:
+def queue_full(limit: int) -> GatewayError:
     message = (
-        f"{waiting} requests are waiting and the limit is {limit}: send this one again in "
+        f"{limit} requests are waiting, which is the limit: send this one again in "
         f"{RETRY_AFTER_SECONDS} s, or start the gateway with a larger --concurrency."
     )
     retry = {"retry-after": str(RETRY_AFTER_SECONDS)}

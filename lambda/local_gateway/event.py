@@ -32,14 +32,15 @@ class HttpRequest:
 def build_event(request: HttpRequest) -> dict[str, Any]:
     """The event that API Gateway would hand to the function for this request."""
     queries = parse_qsl(request.query, keep_blank_values=True)
+    headers = _group_headers(request.headers)
     proxy = request.path.removeprefix("/")
     text, is_base64 = _encode_body(request.body)
     return {
         "resource": "/{proxy+}" if proxy else "/",
         "path": request.path,
         "httpMethod": request.method,
-        "headers": dict(request.headers),
-        "multiValueHeaders": _group(request.headers),
+        "headers": {name: values[-1] for name, values in headers.items()},
+        "multiValueHeaders": headers,
         "queryStringParameters": dict(queries) or None,
         "multiValueQueryStringParameters": _group(queries) or None,
         "pathParameters": {"proxy": proxy} if proxy else None,
@@ -60,6 +61,12 @@ def _group(pairs: list[tuple[str, str]]) -> dict[str, list[str]]:
     for name, value in pairs:
         grouped.setdefault(name, []).append(value)
     return grouped
+
+
+def _group_headers(lines: list[tuple[str, str]]) -> dict[str, list[str]]:
+    """One entry for each header, under its first spelling."""
+    spelling: dict[str, str] = {}
+    return _group([(spelling.setdefault(name.lower(), name), value) for name, value in lines])
 
 
 def _encode_body(body: bytes) -> tuple[str | None, bool]:

@@ -78,8 +78,7 @@ class RuntimeApi:
         try:
             await self._route(exchange)
         except Refusal as refusal:
-            async for _ in exchange.body():
-                pass
+            await exchange.discard_body()
             await exchange.respond(refusal.status, refusal.document, headers={})
 
     async def _route(self, exchange: Exchange) -> None:

@@ -45,6 +45,12 @@ class Exchange:
             else:
                 raise PeerGone
 
+    async def discard_body(self) -> None:
+        """Read what is left of it."""
+        if self._link.has_more:
+            async for _ in self.body():
+                pass
+
     async def peer_gone(self) -> None:
         """Returns when the peer closes the connection; for waits in the middle of an exchange."""
         await self._link.closed()
@@ -80,7 +86,7 @@ class Link:
                     return
                 exchange = Exchange(self, request)
                 await handler(exchange)
-                await self._discard_body(exchange)
+                await exchange.discard_body()
                 if self._connection.our_state is not h11.DONE:
                     return
                 self._connection.start_next_cycle()
@@ -88,6 +94,10 @@ class Link:
             return
         finally:
             self._writer.close()
+
+    @property
+    def has_more(self) -> bool:
+        return self._connection.their_state is h11.SEND_BODY
 
     async def next_event(self) -> h11.Event | type[h11.PAUSED]:
         while True:
@@ -122,11 +132,6 @@ class Link:
 
     def abort(self) -> None:
         self._writer.transport.abort()
-
-    async def _discard_body(self, exchange: Exchange) -> None:
-        if self._connection.their_state is h11.SEND_BODY:
-            async for _ in exchange.body():
-                pass
 
 
 def _to_dict(headers: Any) -> dict[str, str]:
