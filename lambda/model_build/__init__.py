@@ -1,0 +1,1 @@
+"""Hugging Face → GGUF → 4 bits, verified. Runs where an image is built; never ships."""

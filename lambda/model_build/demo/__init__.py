@@ -1,0 +1,1 @@
+"""The demo model: our own questions and answers, tokenizer and training."""

@@ -1,0 +1,111 @@
+"""Checkpoint → GGUF in 16 or 32 bits, by llama.cpp's converter, extended where it fails.
+
+The extension: a sentencepiece vocabulary under an architecture that expects BPE (GPT-2 and
+GPT-NeoX of Japanese makers), control tokens told explicitly, and the chat template.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from model_build.checkpoint import Checkpoint, is_t5
+from model_build.converter import import_converter
+from model_build.errors import ConversionError
+
+Precision = Literal["f32", "f16"]
+BYTE_PAIR_ARCHITECTURES = ("GPT2LMHeadModel", "GPTNeoXForCausalLM")
+ROLES = ("bos", "eos", "unk", "pad")
+
+
+def export_gguf(
+    checkpoint: Checkpoint,
+    path: Path,
+    *,
+    name: str,
+    chat_template: str,
+    precision: Precision = "f16",
+) -> None:
+    """Write the checkpoint to path, one tensor in memory at a time."""
+    conversion = import_converter()
+    logging.getLogger("hf-to-gguf").setLevel(logging.ERROR)
+    logging.getLogger("gguf").setLevel(logging.ERROR)
+    exporter = _create_exporter(conversion, checkpoint, chat_template)
+    from conversion.base import gguf  # noqa: PLC0415  # comes with the converter
+
+    types = {"f32": gguf.LlamaFileType.ALL_F32, "f16": gguf.LlamaFileType.MOSTLY_F16}
+    try:
+        with torch.inference_mode():
+            exporter(checkpoint.folder, types[precision], path, model_name=name).write()
+    except (NotImplementedError, ValueError, KeyError, FileNotFoundError) as error:
+        raise ConversionError(
+            f"llama.cpp's converter does not take {checkpoint.folder}: {error}."
+        ) from error
+
+
+def _create_exporter(conversion: Any, checkpoint: Checkpoint, chat_template: str) -> Any:
+    architecture = checkpoint.architecture
+    try:
+        upstream = conversion.get_model_class(architecture)
+    except NotImplementedError:
+        raise ConversionError(
+            f"{architecture} is no architecture that llama.cpp's converter knows; "
+            "choose another model, or give a ready-made .gguf."
+        ) from None
+    if architecture in BYTE_PAIR_ARCHITECTURES and checkpoint.sentencepiece_path:
+        upstream = _with_sentencepiece(upstream)
+    return _with_explicit_tokens(upstream, checkpoint, chat_template)
+
+
+def _with_sentencepiece(upstream: Any) -> Any:
+    """The architecture's class with the vocabulary of the T5 class."""
+    from conversion.t5 import T5Model  # noqa: PLC0415
+
+    class SentencePieceExporter(upstream):  # type: ignore[misc]
+        model_arch = upstream.model_arch
+
+        def set_vocab(self) -> None:
+            T5Model.set_vocab(self)
+
+    return SentencePieceExporter
+
+
+def _with_explicit_tokens(upstream: Any, checkpoint: Checkpoint, chat_template: str) -> Any:
+    """Writes what llama.cpp would otherwise guess: token roles, BOS and EOS, the template."""
+
+    class Exporter(upstream):  # type: ignore[misc]
+        model_arch = upstream.model_arch
+
+        @classmethod
+        def filter_tensors(cls, item: tuple[str, Any]) -> tuple[str, Any] | None:
+            return None if _is_no_weight(item[0], checkpoint) else super().filter_tensors(item)
+
+        def set_gguf_parameters(self) -> None:
+            if "n_positions" in self.hparams:
+                self.hparams["n_ctx"] = self.hparams["n_positions"]
+            super().set_gguf_parameters()
+            if inner := self.hparams.get("n_inner"):  # upstream takes four times the width
+                self.gguf_writer.add_feed_forward_length(inner)
+
+        def set_vocab(self) -> None:
+            super().set_vocab()
+            _write_tokens(self.gguf_writer, checkpoint)
+            self.gguf_writer.add_chat_template(chat_template)
+
+    return Exporter
+
+
+def _is_no_weight(name: str, checkpoint: Checkpoint) -> bool:
+    """GPT-2's causal masks, and a tied output, which is the embedding again."""
+    repeated = name == "lm_head.weight" and checkpoint.ties_embeddings
+    return repeated or name.endswith((".attn.bias", ".attn.masked_bias"))
+
+
+def _write_tokens(writer: Any, checkpoint: Checkpoint) -> None:
+    for role in ROLES:
+        if (token_id := checkpoint.role_id(role)) is not None:
+            getattr(writer, f"add_{role}_token_id")(token_id)
+    if is_t5(checkpoint):
+        writer.add_add_bos_token(False)
+    writer.add_add_eos_token(False)

@@ -1,0 +1,58 @@
+"""The checkpoint's own logits, by PyTorch in 32 bits: the reference of every verification.
+
+Weights stay as they are on disk and are widened one layer at a time, so that a model needs
+little more memory than its largest matrix.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.utils import logging
+
+from model_build.checkpoint import Checkpoint
+from model_build.errors import SourceError
+
+
+class TorchReader:
+    """A checkpoint in PyTorch."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        try:
+            self._model = AutoModelForCausalLM.from_pretrained(
+                checkpoint.folder, dtype="auto", local_files_only=True, attn_implementation="eager"
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise SourceError(f"{checkpoint.folder} cannot be loaded ({reason}).") from error
+        self._model.train(False)
+        for module in self._model.modules():
+            if module._parameters:
+                module.register_forward_pre_hook(_widen)
+                module.register_forward_hook(_narrow)
+
+    @torch.inference_mode()
+    def read_logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
+        """The logits after each of the ids: shape (len(ids), vocabulary size)."""
+        output = self._model(input_ids=torch.tensor([list(ids)]), use_cache=False)
+        logits: npt.NDArray[np.float32] = output.logits[0].float().numpy()
+        return logits
+
+
+def _widen(module: torch.nn.Module, _inputs: Any) -> None:
+    for parameter in module._parameters.values():
+        if parameter is not None and parameter.dtype != torch.float32:
+            parameter.narrow_data = parameter.data  # type: ignore[attr-defined]
+            parameter.data = parameter.data.float()
+
+
+def _narrow(module: torch.nn.Module, _inputs: Any, _output: Any) -> None:
+    for parameter in module._parameters.values():
+        if parameter is not None and hasattr(parameter, "narrow_data"):
+            parameter.data = parameter.narrow_data
+            del parameter.narrow_data
