@@ -23,6 +23,8 @@ from local_gateway.wire import Exchange, Link, PeerGone
 
 PREFIX = "/2018-06-01/runtime/"
 RESPONSE_MODE = "lambda-runtime-function-response-mode"
+# Not Lambda's: tells a runtime that looks for it how it learns that the client has left.
+CANCELS_BY_CLOSING = "Gguf-Lambda-Cancels-By-Closing"
 
 Phase = Literal["init", "restorable", "idle", "busy"]
 
@@ -103,6 +105,8 @@ class RuntimeApi:
         if self._current and not (self._current.answered or self._current.abandoned):
             raise bad_transition("InvocationNext", "the invocation has no response yet")
         work = asyncio.get_running_loop().create_future()
+        if self._current:
+            self._current.on_abandon = lambda: None
         self._work, self._current, self.phase = work, None, "idle"
         self.waiting.set()
         gone = asyncio.ensure_future(exchange.peer_gone())
@@ -121,8 +125,12 @@ class RuntimeApi:
             "Lambda-Runtime-Deadline-Ms": str(deadline_ms),
             "Lambda-Runtime-Invoked-Function-Arn": FUNCTION_ARN,
             "Lambda-Runtime-Trace-Id": invocation.trace_id,
+            CANCELS_BY_CLOSING: "true",
         }
         await exchange.respond(200, data=invocation.event, headers=headers)
+        invocation.on_abandon = exchange.hang_up
+        if invocation.abandoned:
+            exchange.hang_up()
 
     async def _restore_next(self, exchange: Exchange) -> None:
         if self.phase != "init":

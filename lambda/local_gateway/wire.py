@@ -64,7 +64,12 @@ class Exchange:
         await self._link.send(h11.Response(status_code=status, headers=list(lines.items())), data)
 
     def abort(self) -> None:
+        """Cut the connection; what is on its way may be lost."""
         self._link.abort()
+
+    def hang_up(self) -> None:
+        """Close the connection; what was sent still arrives."""
+        self._link.hang_up()
 
 
 Handler = Callable[[Exchange], Awaitable[None]]
@@ -132,6 +137,9 @@ class Link:
 
     def abort(self) -> None:
         self._writer.transport.abort()
+
+    def hang_up(self) -> None:
+        self._writer.close()
 
 
 def _to_dict(headers: Any) -> dict[str, str]:
