@@ -31,6 +31,7 @@ class CompletionRequest:
     deadline: float = float("inf")
     is_wanted: Callable[[], bool] = lambda: True
     continues_text: bool = False
+    observe: Callable[["Outcome"], None] = lambda _outcome: None
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Generator:
         rest = text.finish()
         if rest or progress.token_ids:
             yield progress.take(rest)
-        yield Outcome(
+        ended = Outcome(
             finish_reason=outcome[0],
             truncated_by=outcome[1],
             stopped_by=text.stopped_by,
@@ -153,6 +154,8 @@ class Generator:
                 decode_seconds=time.monotonic() - prefilled,
             ),
         )
+        request.observe(ended)
+        yield ended
 
     def _prefill(self, request: CompletionRequest) -> int:
         def is_wanted() -> bool:
@@ -175,6 +178,7 @@ class Generator:
     ) -> Iterator[tuple[FinishReason, Literal["deadline"] | None] | None]:
         """Yield None for each new token, then how it ended."""
         engine = self._engine
+        slowest_seconds = 0.0
         with engine.sampler(request.sampling, request.prompt) as sample:
             while progress.count < request.max_tokens:
                 token_id = sample()
@@ -186,13 +190,17 @@ class Generator:
                 if request.top_logprobs is not None:
                     progress.logprobs.append(self._measure(token_id, request.top_logprobs))
                 yield None
+                if progress.count == request.max_tokens:
+                    return
                 if not request.is_wanted():
                     raise Interrupted
-                if time.monotonic() >= request.deadline:
+                began = time.monotonic()
+                # What the slowest token took, the next one may take.
+                if began + slowest_seconds >= request.deadline:
                     yield "length", "deadline"
                     return
-                if progress.count < request.max_tokens:
-                    engine.decode(token_id)
+                engine.decode(token_id)
+                slowest_seconds = max(slowest_seconds, time.monotonic() - began)
 
     def _measure(self, token_id: int, top: int) -> TokenLogprob:
         logits = self._engine.logits().astype(np.float64)

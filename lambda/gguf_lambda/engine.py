@@ -7,17 +7,16 @@ import ctypes
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import takewhile
 from pathlib import Path
 
 import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
+from gguf_lambda.chunks import MAX_CHUNK_TOKENS, Chunk, count_shared, cut
 from gguf_lambda.errors import Interrupted, ModelError
 from gguf_lambda.sampling import Sampling
 
-BATCH_TOKENS = 512
 DECODE_ABORTED = 2
 LOG_LEVEL_ERROR = 4
 
@@ -49,7 +48,10 @@ class Engine:
         self.context_length = self._choose_context_length(context_length)
         self._context = _create_context(self._model, self.context_length, threads)
         self._memory = llama_cpp.llama_get_memory(self._context)
-        self._evaluated: list[int] = []
+        self._beginning: Chunk = ()
+        self._chunks: list[Chunk] = []  # evaluated as they are, from position 0 on
+        self._evaluated = 0
+        self._saved: ctypes.Array[ctypes.c_uint8] | None = None
 
     def close(self) -> None:
         """Free the model; the engine cannot be used any more."""
@@ -106,22 +108,32 @@ class Engine:
         count = llama_cpp.llama_tokenize(self._vocab, data, len(data), ids, size, False, False)
         return list(ids[:count])
 
+    def begin_with(self, ids: Sequence[int]) -> None:
+        """Evaluate what most prompts begin with, and keep it for all that do."""
+        self._beginning = tuple(ids)
+        self.prefill(ids, lambda: True)
+        size = llama_cpp.llama_state_seq_get_size(self._context, 0)
+        self._saved = (ctypes.c_uint8 * size)()
+        llama_cpp.llama_state_seq_get_data(self._context, self._saved, size, 0)
+
     def prefill(self, ids: Sequence[int], is_wanted: Callable[[], bool]) -> int:
-        """Evaluate a prompt (ids, at least one), reusing what is evaluated already.
+        """Evaluate a prompt (ids, at least one), reusing the chunks that are evaluated already.
 
         Returns how many tokens were reused. Raises Interrupted, within one layer's time,
         once is_wanted() says no.
         """
-        shared = count_shared(self._evaluated, ids[:-1])
-        self._forget_after(shared)
+        chunks = cut(ids, self._beginning)
+        kept = self._keep(chunks[:-1])
+        reused = self._evaluated
         watch = llama_cpp.ggml_abort_callback(lambda _data: not is_wanted())
         llama_cpp.llama_set_abort_callback(self._context, watch, None)
         try:
-            for start in range(shared, len(ids), BATCH_TOKENS):
-                self._evaluate(ids[start : start + BATCH_TOKENS])
+            for chunk in chunks[kept:]:
+                self._evaluate(chunk)
+                self._chunks.append(chunk)
         finally:
             llama_cpp.llama_set_abort_callback(self._context, llama_cpp.ggml_abort_callback(), None)
-        return shared
+        return reused
 
     def decode(self, token_id: int) -> None:
         """Append one token and compute the logits of the next."""
@@ -183,16 +195,30 @@ class Engine:
             self._context, llama_cpp.llama_batch_get_one(tokens, len(ids))
         )
         if status == 0:
-            self._evaluated.extend(ids)
+            self._evaluated += len(ids)
             return
-        self._forget_after(len(self._evaluated))
+        self._forget_after(self._evaluated)
         if status == DECODE_ABORTED:
             raise Interrupted
         raise RuntimeError(f"llama_decode returned {status}: {_last_error()}")
 
+    def _keep(self, chunks: Sequence[Chunk]) -> int:
+        """Forget what these chunks do not begin with; how many of them are evaluated."""
+        kept = count_shared(self._chunks, chunks)
+        if not kept and self._saved and chunks and chunks[0] == self._beginning:
+            llama_cpp.llama_state_seq_set_data(self._context, self._saved, len(self._saved), 0)
+            self._chunks, kept = [self._beginning], 1
+        del self._chunks[kept:]
+        self._forget_after(sum(map(len, self._chunks)))
+        return len(self._chunks)
+
     def _forget_after(self, count: int) -> None:
-        del self._evaluated[count:]
-        llama_cpp.llama_memory_seq_rm(self._memory, 0, count, -1)
+        self._evaluated = count
+        if not llama_cpp.llama_memory_seq_rm(self._memory, 0, count, -1):
+            # Some kinds of model cannot go back: they begin again.
+            llama_cpp.llama_memory_clear(self._memory, True)
+            self._evaluated = 0
+            self._chunks.clear()
 
 
 def _load_model(path: Path, mmap: bool) -> ctypes.c_void_p:
@@ -213,7 +239,7 @@ def _load_model(path: Path, mmap: bool) -> ctypes.c_void_p:
 def _create_context(model: ctypes.c_void_p, length: int, threads: int) -> ctypes.c_void_p:
     parameters = llama_cpp.llama_context_default_params()
     parameters.n_ctx = length
-    parameters.n_batch = parameters.n_ubatch = min(BATCH_TOKENS, length)
+    parameters.n_batch = parameters.n_ubatch = min(MAX_CHUNK_TOKENS, length)
     parameters.n_threads = parameters.n_threads_batch = threads
     parameters.no_perf = True
     # Measured slower than plain attention on CPUs: it costs decode speed.
@@ -240,13 +266,6 @@ def _drawing_parts(sampling: Sampling) -> Iterator[ctypes.c_void_p]:
         yield llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1)
     yield llama_cpp.llama_sampler_init_temp(sampling.temperature)
     yield llama_cpp.llama_sampler_init_dist(_choose_seed(sampling.seed))
-
-
-def count_shared(first: Sequence[int], second: Sequence[int]) -> int:
-    """How many ids at the beginning are the same in both."""
-    return sum(
-        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
-    )
 
 
 def _choose_seed(seed: int | None) -> int:

@@ -96,12 +96,14 @@ class Function:
         except Interrupted:
             raise
         except Exception as error:
+            invocation.note_error(error)
             self._report_error(error, invocation)
             raise
 
 
 def describe(error: RequestError, invocation: Invocation) -> Answer:
     """An error as an answer."""
+    invocation.note_error(error)
     body = dump(describe_error(error, invocation.request_id))
     return Answer(status_of(error).status, {"Content-Type": ["application/json"]}, iter([body]))
 

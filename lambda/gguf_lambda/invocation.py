@@ -2,7 +2,18 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from gguf_lambda.completion import Outcome
+from gguf_lambda.errors import ERROR_STATUS, InternalError, RequestError
+
+
+@dataclass
+class Notes:
+    """What is learned on the way to an answer; written by those who know, read at its end."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    error_code: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +28,15 @@ class Invocation:
     deadline: float = float("inf")
     is_wanted: Callable[[], bool] = lambda: True
     cold_start: bool = False
+    trace_id: str = ""
+    began: float = field(default_factory=time.monotonic)
+    notes: Notes = field(default_factory=Notes)
 
     @property
     def remaining_seconds(self) -> float:
         return self.deadline - time.monotonic()
+
+    def note_error(self, error: Exception) -> None:
+        """Remember the code that the caller is told."""
+        kind = type(error) if isinstance(error, RequestError) else InternalError
+        self.notes.error_code = ERROR_STATUS[kind].code

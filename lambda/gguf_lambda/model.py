@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 
+from gguf_lambda.chunks import count_shared
 from gguf_lambda.completion import Generator
-from gguf_lambda.engine import Engine, count_shared
+from gguf_lambda.engine import Engine
 from gguf_lambda.errors import ModelError
 from gguf_lambda.model_folder import Manifest, ModelFolder
 from gguf_lambda.prompt import Message, PromptEncoder, PromptFormat
 from gguf_lambda.sampling import Sampling
 from gguf_lambda.tokenizer import GgufTokenizer, SentencePieceTokenizer, Tokenizer
+
+# Questions that have nothing in common: what their prompts share is the same for all.
+PROBES = ("あ", "Q", "今日の献立", "1", " ", "「")
 
 
 @dataclass(frozen=True)
@@ -102,14 +106,14 @@ def _token_text(engine: Engine, token_id: str | None) -> str:
 
 
 def _warm_up(model: Model, system_prompt: str) -> None:
-    """Evaluate what two different questions share, so that no request pays for it."""
-    first, second = (
+    """Evaluate what all first questions begin with, so that no request pays for it."""
+    first, *others = (
         model.prompts.encode_messages([Message("system", system_prompt), Message("user", text)])
-        for text in ("あ", "Q")
+        for text in PROBES
     )
-    shared = count_shared(first, second)
+    shared = min(count_shared(first, other) for other in others)
     if 0 < shared < model.engine.context_length:
-        model.engine.prefill(first[:shared], lambda: True)
+        model.engine.begin_with(first[:shared])
 
 
 def _smallest(*lengths: int | None) -> int | None:

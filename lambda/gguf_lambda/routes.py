@@ -160,6 +160,7 @@ class Routes:
 
     def _refuse(self, error: RequestError) -> Result:
         headers = {"Allow": ", ".join(error.allowed)} if isinstance(error, MethodNotAllowed) else {}
+        self._invocation.note_error(error)
         body = dump(describe_error(error, self._invocation.request_id)).decode()
         return Response(status_of(error).status, JSON, body, headers)
 
