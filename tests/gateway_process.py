@@ -75,6 +75,11 @@ class GatewayProcess:
         line = self.said.wait_for("ready  ", timeout_seconds)
         self.base_url = line.removeprefix("ready  ")
 
+    @property
+    def address(self) -> tuple[str, int]:
+        host, _, port = self.base_url.removeprefix("http://").partition(":")
+        return host, int(port)
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send the signal and wait for the end; the exit code."""
         if self.process.poll() is None:
@@ -140,9 +145,20 @@ def wait_for_end(pid: int, timeout_seconds: float = 10.0) -> None:
     raise AssertionError(f"process {pid} is still there")
 
 
+def read_state(pid: int) -> str:
+    """R, S, T (stopped), Z … as the kernel has it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def wait_for_state(pid: int, state: str) -> None:
+    deadline = time.monotonic() + 10
+    while read_state(pid) != state:
+        assert time.monotonic() < deadline, f"{pid} is {read_state(pid)}, not {state}"
+        time.sleep(0.01)
+
+
 def open_request(gateway: GatewayProcess, path: str) -> socket.socket:
     """A GET whose answer nobody waits for; close the socket to leave."""
-    host, _, port = gateway.base_url.removeprefix("http://").partition(":")
-    connection = socket.create_connection((host, int(port)), timeout=30)
-    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    connection = socket.create_connection(gateway.address, timeout=30)
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {gateway.address[0]}\r\n\r\n".encode())
     return connection

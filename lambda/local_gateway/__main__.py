@@ -41,8 +41,14 @@ def parse_arguments(arguments: list[str]) -> Settings:
     add("--health-path", help="ready when GET of it says so")
     add("--lambda-limits", action="store_true", help="init phase, payload, 29 s, freezing")
     add("--init-seconds", type=_positive_float, help="limit of the init phase")
+    add("--integration-seconds", type=_positive_float, help="limit until the answer begins")
     add("--initialization-type", choices=get_args(InitializationType), default=inherited)
-    add("--integration", choices=get_args(Integration), default="stream")
+    add(
+        "--integration",
+        choices=get_args(Integration),
+        default="stream",
+        help="how API Gateway reads",
+    )
     add("command", nargs="+", metavar="COMMAND", help="after --; speaks the Lambda Runtime API")
     values = vars(parser.parse_args(arguments))
     if values["initialization_type"] not in get_args(InitializationType):

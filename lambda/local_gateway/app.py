@@ -6,7 +6,6 @@ import hmac
 import time
 import traceback
 import uuid
-from collections.abc import Iterable
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -21,6 +20,7 @@ from local_gateway.log import log
 from local_gateway.settings import LAMBDA_PAYLOAD_BYTES, MAX_REQUEST_BYTES, Settings
 
 BODILESS = {204, 304}
+HOP_BY_HOP = {"connection", "expect", "keep-alive", "te", "transfer-encoding", "upgrade"}
 
 Headers = list[tuple[str, str]]
 
@@ -130,11 +130,12 @@ class GatewayApp:
         await send({"type": "http.response.body", "body": b""})
 
     async def _wait_for_head(self, invocation: Invocation) -> Head:
+        limit = self._settings.integration_limit_seconds
         try:
-            async with asyncio.timeout(self._settings.integration_limit_seconds):
+            async with asyncio.timeout(limit):
                 return await invocation.head()
         except TimeoutError:
-            raise errors.integration_timed_out() from None
+            raise errors.integration_timed_out(limit or 0.0) from None
 
 
 def read_headers(scope: Scope) -> Headers:
@@ -166,14 +167,11 @@ def _forward(headers: Headers, request: Request, trace_id: str) -> Headers:
         "X-Forwarded-Port": str(request.scope["server"][1]),
         "X-Forwarded-Proto": "http",
     }
-    kept = _without(headers, {name.lower() for name in added} | {"connection"})
+    dropped = HOP_BY_HOP | {name.lower() for name in added}
+    kept = [(name, value) for name, value in headers if name.lower() not in dropped]
     return [*kept, *added.items()]
-
-
-def _without(headers: Headers, names: Iterable[str]) -> Headers:
-    return [(key, value) for key, value in headers if key.lower() not in names]
 
 
 def _refuse(error: errors.GatewayError, request_id: str) -> Response:
     headers = {"x-request-id": request_id} | error.headers
-    return Response(error.to_json(), error.status, headers, "application/json")
+    return Response(error.to_json(request_id), error.status, headers, "application/json")

@@ -6,7 +6,7 @@ GatewayError ─ one class, one constructor function for each case; status and c
 import json
 from dataclasses import dataclass, field
 
-from local_gateway.settings import INTEGRATION_SECONDS, MAX_REQUEST_BYTES, RETRY_AFTER_SECONDS
+from local_gateway.settings import MAX_REQUEST_BYTES, RETRY_AFTER_SECONDS
 
 
 @dataclass(eq=False)
@@ -19,9 +19,10 @@ class GatewayError(Exception):
     message: str
     headers: dict[str, str] = field(default_factory=dict)
 
-    def to_json(self) -> bytes:
+    def to_json(self, request_id: str) -> bytes:
         error = {"message": self.message, "type": self.kind, "param": None, "code": self.code}
-        return json.dumps({"error": error}, ensure_ascii=False).encode()
+        told = {"error": error, "request_id": request_id}
+        return json.dumps(told, ensure_ascii=False).encode()
 
 
 def missing_key() -> GatewayError:
@@ -100,9 +101,9 @@ def function_timed_out(limit_seconds: float) -> GatewayError:
     )
 
 
-def integration_timed_out() -> GatewayError:
+def integration_timed_out(limit_seconds: float) -> GatewayError:
     return _timed_out(
-        f"No answer within {INTEGRATION_SECONDS:g} s, the longest that API Gateway waits for a "
+        f"No answer within {limit_seconds:g} s, the longest that API Gateway waits for a "
         "buffered answer: ask for fewer tokens, or let the function stream."
     )
 

@@ -6,6 +6,7 @@ Headers keep their case, its own refusals have our error form, and signals are t
 import asyncio
 import contextlib
 import socket
+import uuid
 from collections.abc import Generator
 from typing import Any
 
@@ -17,6 +18,9 @@ from uvicorn.server import ServerState
 
 from local_gateway.errors import bad_request
 from local_gateway.settings import ANSWER_GRACE_SECONDS, LOOPBACK
+
+# Long enough that a client's pool does not meet a connection that is just closing.
+KEEP_ALIVE_SECONDS = 60
 
 
 class CaseKeepingConnection(h11.Connection):
@@ -48,8 +52,10 @@ class Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         if self.conn.our_state is h11.SEND_RESPONSE or self.conn.our_state is h11.IDLE:
-            body = bad_request(msg.rstrip(".")).to_json()
+            request_id = str(uuid.uuid4())
+            body = bad_request(msg.rstrip(".")).to_json(request_id)
             headers = [
+                ("x-request-id", request_id),
                 ("content-type", "application/json"),
                 ("content-length", str(len(body))),
                 ("connection", "close"),
@@ -75,6 +81,7 @@ class HttpServer(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=ANSWER_GRACE_SECONDS,
             )
         )

@@ -44,6 +44,7 @@ class Settings:
     integration: Integration = "stream"
     lambda_limits: bool = False
     init_seconds: float | None = None
+    integration_seconds: float | None = None
 
     @property
     def init_limit_seconds(self) -> float | None:
@@ -59,5 +60,6 @@ class Settings:
 
     @property
     def integration_limit_seconds(self) -> float | None:
-        limited = self.lambda_limits and self.integration == "buffered"
-        return INTEGRATION_SECONDS if limited else None
+        if self.integration_seconds is not None or not self.lambda_limits:
+            return self.integration_seconds
+        return INTEGRATION_SECONDS if self.integration == "buffered" else None

@@ -4,7 +4,6 @@ import json
 import socket
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -13,8 +12,7 @@ from gateway_process import GatewayProcess
 
 def send_raw(gateway: GatewayProcess, data: bytes) -> bytes:
     """Send bytes as they are, read until the gateway closes."""
-    parts = urlsplit(gateway.base_url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection(gateway.address, timeout=10) as connection:
         connection.sendall(data)
         pieces = []
         while piece := connection.recv(65536):

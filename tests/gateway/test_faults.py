@@ -14,7 +14,7 @@ from gateway.conftest import EVERY_CASE, TESTS
 from gateway_process import GatewayProcess, open_request, running_gateway, wait_for_end
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def hasty() -> Iterator[GatewayProcess]:
     """A gateway that waits one second for an answer."""
     with running_gateway(EVERY_CASE, "--timeout-seconds", "1", cwd=TESTS) as running:
@@ -60,8 +60,9 @@ def test_a_crash_in_mid_stream_breaks_the_connection(
 
 def test_an_overrun_is_a_504_and_the_process_is_killed(hasty: GatewayProcess) -> None:
     with httpx.Client(base_url=hasty.base_url, timeout=30) as client:
+        seen = len(hasty.log.all)
         answer = client.get("/hang")
-        pid = int(hasty.log.wait_for("hanging in").rpartition(" ")[2])
+        pid = int(hasty.log.wait_for("hanging in", after=seen).rpartition(" ")[2])
         assert answer.status_code == 504
         assert answer.json()["error"] == {
             "message": "The function ran longer than its timeout of 1 s and was ended: "

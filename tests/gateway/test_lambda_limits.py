@@ -1,29 +1,21 @@
 """What `--lambda-limits` makes the gateway do as Lambda does: init, payloads, freezing, restore."""
 
+import sys
 import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from gateway.conftest import EVERY_CASE, TESTS
 from gateway.test_start import function_pids, start
-from gateway_process import GatewayProcess, running_gateway
+from gateway_process import GatewayProcess, read_state, running_gateway, wait_for_state
 from local_gateway.settings import Settings
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which is Linux's")
 
 LIMITS = "--lambda-limits"
 LIMIT = 6 * 1024 * 1024 + 100
-
-
-def read_state(pid: int) -> str:
-    """R, S, T (stopped), Z … as the kernel has it."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def wait_for_state(pid: int, state: str) -> None:
-    deadline = time.monotonic() + 10
-    while read_state(pid) != state:
-        assert time.monotonic() < deadline, f"{pid} is {read_state(pid)}, not {state}"
-        time.sleep(0.01)
 
 
 def test_a_slow_init_runs_again_inside_the_first_invocation(tmp_path: Path) -> None:
@@ -72,6 +64,32 @@ def test_a_buffered_answer_of_six_megabytes_passes_and_no_more() -> None:
         refused = client.post("/event", content=b"a" * LIMIT)
         assert refused.status_code == 413
         assert f"the limit is {LIMIT:,}" in refused.json()["error"]["message"]
+
+
+def test_an_integration_gives_up_while_the_function_goes_on(tmp_path: Path) -> None:
+    flags = [LIMITS, "--integration", "buffered", "--integration-seconds", "0.5"]
+    with (
+        running_gateway(EVERY_CASE, *flags, cwd=TESTS) as gateway,
+        httpx.Client(base_url=gateway.base_url, timeout=30) as client,
+    ):
+        pid = function_pids(gateway)[0]
+        answer = client.get("/wait", params={"name": "long", "folder": str(tmp_path)})
+        assert answer.status_code == 504
+        assert answer.json()["error"]["message"].startswith("No answer within 0.5 s")
+        (tmp_path / "go").touch()
+        wait_for_state(pid, "T")
+        assert client.get("/pid").text == str(pid)
+
+
+def test_the_integration_limit_is_29_seconds_and_only_for_buffered_answers() -> None:
+    def limit(**told: object) -> float | None:
+        settings = Settings(command=("x",), port=0, **told)  # type: ignore[arg-type]
+        return settings.integration_limit_seconds
+
+    assert limit() is None
+    assert limit(integration="buffered") is None
+    assert limit(lambda_limits=True) is None
+    assert limit(lambda_limits=True, integration="buffered") == 29
 
 
 def test_a_process_is_frozen_between_invocations() -> None:

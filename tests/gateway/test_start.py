@@ -12,7 +12,13 @@ import httpx
 import pytest
 
 from gateway.conftest import EVERY_CASE, TESTS
-from gateway_process import GatewayProcess, open_request, running_gateway, wait_for_end
+from gateway_process import (
+    GatewayProcess,
+    open_request,
+    running_gateway,
+    wait_for_end,
+    wait_for_state,
+)
 
 SLOW_INIT = [sys.executable, "-m", "gateway.functions.slow_init"]
 
@@ -87,20 +93,26 @@ def test_a_start_that_fails_once_is_tried_again(tmp_path: Path) -> None:
         assert httpx.get(f"{gateway.base_url}/").text == "start 1"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, which is Linux's")
 def test_a_request_that_waits_for_a_failing_start_gets_a_502(tmp_path: Path) -> None:
+    init = "none,exit,exit,exit,none"
     with (
-        start(tmp_path, "none,exit,none") as gateway,
+        start(tmp_path, init, "--lambda-limits") as gateway,
         httpx.Client(base_url=gateway.base_url, timeout=30) as client,
     ):
         assert client.get("/").text == "start 0"
-        os.kill(function_pids(gateway)[0], signal.SIGKILL)
+        pid = function_pids(gateway)[0]
+        wait_for_state(pid, "T")
+        os.kill(pid, signal.SIGKILL)
         gateway.log.wait_for("idle function process ended (SIGKILL)")
         answer = client.get("/")
         assert answer.status_code == 502
         error = answer.json()["error"]
         assert error["code"] == "function_not_started"
         assert "cannot find the model" in error["message"]
-        assert client.get("/").text == "start 2"
+        while client.get("/").status_code == 502:
+            pass
+        assert client.get("/").text == "start 4"
 
 
 def test_a_port_in_use_is_told_with_a_remedy() -> None:
@@ -130,6 +142,20 @@ def test_a_signal_while_the_function_hangs_ends_it_too() -> None:
         assert gateway.stop() == 0
         assert time.monotonic() - began < 8
         wait_for_end(pid)
+
+
+def test_a_signal_sends_home_those_who_wait() -> None:
+    with (
+        running_gateway(EVERY_CASE, cwd=TESTS) as gateway,
+        open_request(gateway, "/hang"),
+    ):
+        gateway.log.wait_for("hanging in")
+        with open_request(gateway, "/event") as waiting:
+            gateway.process.send_signal(signal.SIGTERM)
+            answer = b"".join(iter(lambda: waiting.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b'"code": "shutting_down"' in answer
+        assert gateway.wait() == 0
 
 
 def test_a_signal_before_it_is_ready_ends_it(tmp_path: Path) -> None:
