@@ -144,8 +144,8 @@ locals {
   )
 
   body = merge(
-    local.documented,
     {
+      openapi    = local.documented.openapi
       info       = merge(local.documented.info, { title = local.name })
       paths      = local.paths
       components = merge(local.documented.components, { securitySchemes = local.schemes })

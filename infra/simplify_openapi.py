@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 UNSUPPORTED = {
+    "default",
     "discriminator",
     "example",
     "exclusiveMaximum",
@@ -27,9 +28,9 @@ def simplify(node: Any, *, names: bool = False) -> Any:
     if not isinstance(node, dict):
         return node
     return {
-        key: simplify(value, names=key == "properties" and not names)
+        key: simplify(value, names=key in ("properties", "responses") and not names)
         for key, value in node.items()
-        if names or key not in UNSUPPORTED
+        if names or (key not in UNSUPPORTED and not (key == "enum" and None in value))
     }
 
 
