@@ -105,7 +105,7 @@ async def _await_ready(
     if stopped.is_set():
         return None
     if dispatcher.gave_up.is_set():
-        return Readiness(False, f"{dispatcher.reason}: mend the command or what it reports.")
+        return Readiness(False, f"{dispatcher.reason}. Mend what it reports, or the command.")
     return waiting.result()
 
 

@@ -80,7 +80,7 @@ class Dispatcher:
         if not any(slot.up for slot in self._slots):
             self._fail_waiting(errors.not_started(how))
         if failures >= FAILED_STARTS_BEFORE_EXIT and not self.came_up.is_set():
-            self.reason = f"the function did not start in {failures} tries ({how})"
+            self.reason = f"the function did not start in {failures} tries: {how}"
             self.gave_up.set()
 
     def _fail_waiting(self, error: errors.GatewayError) -> None:

@@ -61,7 +61,10 @@ class Instance:
         return "ready" if api.waiting.is_set() and not exited.is_set() else "failed"
 
     def describe_end(self) -> str:
-        parts = [self._process.describe_exit(), self._api.failure, self._process.last_line]
+        """Its own report where it made one, else how it ended and its last line."""
+        if self._api.failure:
+            return self._api.failure
+        parts = [self._process.describe_exit(), self._process.last_line]
         return "; ".join(part for part in parts if part)
 
     def freeze(self) -> None:

@@ -212,7 +212,7 @@ class RuntimeApi:
         if self.phase not in phases:
             raise bad_transition(f"{what.title()}Error", f"the process is {self.phase}")
         error_type, message = await read_error(exchange)
-        self.failure = f"{what} error {error_type}: {message}"
+        self.failure = f"{what} error {error_type}: {message}".rstrip(".")
         await accept(exchange)
         self.failed.set()
 

@@ -70,7 +70,9 @@ def install(npm: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     package = {"private": True, "dependencies": {NODE_CLIENT: NODE_CLIENT_VERSION}}
     (folder / "package.json").write_text(json.dumps(package))
-    command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock"]
+    quiet = ["--no-audit", "--no-fund", "--no-package-lock"]
+    impatient = ["--fetch-retries=1", "--fetch-retry-maxtimeout=5000", "--fetch-timeout=30000"]
+    command = [npm, "install", *quiet, *impatient]
     try:
         done = subprocess.run(
             command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_SECONDS

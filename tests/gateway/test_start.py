@@ -68,8 +68,8 @@ def test_a_function_that_never_starts_ends_the_gateway_with_its_last_line(
     with start(tmp_path, "exit", wait=False) as gateway:
         assert gateway.wait(20) == 1
     assert (
-        gateway.log.all[-1] == "local_gateway: the function did not start in 3 tries (exit code 1; "
-        "cannot find the model): mend the command or what it reports."
+        gateway.log.all[-1] == "local_gateway: the function did not start in 3 tries: exit code 1; "
+        "cannot find the model. Mend what it reports, or the command."
     )
     assert (tmp_path / "starts").read_text().startswith("xxx")
     assert not any(line.startswith("ready") for line in gateway.said.all)
@@ -78,7 +78,7 @@ def test_a_function_that_never_starts_ends_the_gateway_with_its_last_line(
 def test_an_init_error_is_told(tmp_path: Path) -> None:
     with start(tmp_path, "error", wait=False) as gateway:
         assert gateway.wait(20) == 1
-    assert "init error Test.NoModel: no model" in gateway.log.all[-1]
+    assert "3 tries: init error Test.NoModel: no model. Mend" in gateway.log.all[-1]
 
 
 def test_a_command_that_is_not_there_is_told() -> None:
