@@ -11,14 +11,19 @@ FUNCTION = "gguf_lambda"
 
 # The flow of a request, from the inside out: a file imports only what stands before it.
 ORDER = [
+    "authorizer",
     "errors",
     "limits",
     "sampling",
     "settings",
     "cost",
+    "event",
+    "crash_record",
+    "restore",
     "model_reader",
     "model_folder",
     "s3_model",
+    "model_source",
     "chunks",
     "engine",
     "tokenizer",
@@ -28,6 +33,8 @@ ORDER = [
     "invocation",
     "model",
     "loading",
+    "traces",
+    "telemetry",
     "json_body",
     "wire",
     "openai_requests",
@@ -49,7 +56,6 @@ ORDER = [
     "runtime",
     "composition",
     "handler",
-    "authorizer",
     "__main__",
 ]
 
@@ -95,7 +101,14 @@ def test_packages_stay_apart(package: str, others: set[str]) -> None:
     ("library", "allowed"),
     [
         ("llama_cpp", {"gguf_lambda/engine.py"}),
-        ("aws_lambda_powertools", {"gguf_lambda/routes.py", "gguf_lambda/composition.py"}),
+        (
+            "aws_lambda_powertools",
+            {
+                "gguf_lambda/routes.py",
+                "gguf_lambda/telemetry.py",
+                "gguf_lambda/traces.py",
+            },
+        ),
         ("torch", set()),
         ("transformers", set()),
         ("starlette", set()),

@@ -1,53 +1,36 @@
 """Puts the function together from its settings, for both of its entry points."""
 
-import sys
+from concurrent.futures import Future
 from dataclasses import dataclass
-
-from aws_lambda_powertools import Logger
+from pathlib import Path
 
 from gguf_lambda.cors import read_cors
-from gguf_lambda.errors import ModelError
 from gguf_lambda.function import Function
-from gguf_lambda.invocation import Invocation
-from gguf_lambda.loading import ModelLoader, describe_failure
+from gguf_lambda.loading import ModelLoader
 from gguf_lambda.model import Model, load_model
 from gguf_lambda.model_folder import ModelFolder, open_model
 from gguf_lambda.routes import Routes
 from gguf_lambda.settings import Settings
+from gguf_lambda.telemetry import Telemetry
 
 
 @dataclass(frozen=True)
 class Composition:
-    """A function, and the load of its model that start() begins."""
+    """A function, the load of its model that start() begins, and what reports on both."""
 
     function: Function
     loader: ModelLoader
-    logger: Logger
+    telemetry: Telemetry
 
 
-def compose(settings: Settings) -> Composition:
-    """Everything that one environment needs; nothing has begun yet."""
-    logger = Logger(service="gguf-lambda", level=settings.log_level, stream=sys.stderr)
+def compose(settings: Settings, source: Future[Path]) -> Composition:
+    """Everything that one environment needs; the load has not begun yet."""
+    telemetry = Telemetry(settings)
 
-    def report_failure(error: Exception) -> None:
-        logger.error(
-            describe_failure(error),
-            exc_info=None if isinstance(error, ModelError) else error,
-            error_type=type(error).__name__,
-        )
+    def open_folder() -> ModelFolder:
+        return open_model(source.result())
 
-    def report_error(error: Exception, invocation: Invocation) -> None:
-        logger.error("The function failed.", exc_info=error, request_id=invocation.request_id)
-
-    try:
-        folder: ModelFolder | None = open_model(settings.model_path)
-        missing = None
-    except ModelError as error:
-        folder, missing = None, error
-
-    def load() -> Model:
-        if folder is None:
-            raise missing or ModelError("There is no model.")
+    def load(folder: ModelFolder) -> Model:
         return load_model(
             folder,
             threads=settings.threads,
@@ -55,8 +38,7 @@ def compose(settings: Settings) -> Composition:
             system_prompt=settings.system_prompt,
         )
 
-    loader = ModelLoader(load, report_failure)
-    manifest = folder.manifest if folder else None
-    routes = Routes(settings, manifest, loader)
-    function = Function(routes, report_error, read_cors(settings.cors_origin))
-    return Composition(function, loader, logger)
+    loader = ModelLoader(open_folder, load, telemetry.report_load)
+    routes = Routes(settings, loader)
+    function = Function(routes, telemetry.report_error, read_cors(settings.cors_origin))
+    return Composition(function, loader, telemetry)

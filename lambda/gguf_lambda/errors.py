@@ -3,6 +3,7 @@
 FunctionError
 ├── SettingsError               a setting that cannot be used; ends the process
 ├── ModelError                  a model that cannot be loaded; ends the environment
+├── EventError                  an invocation that is no HTTP request; its invoker is told
 ├── Interrupted                 an evaluation that was stopped before it ended
 └── RequestError                has a status and a code: see ERROR_STATUS
     ├── InvalidRequest
@@ -29,6 +30,10 @@ class SettingsError(FunctionError):
 
 class ModelError(FunctionError):
     """A model that cannot be loaded; the message names the file, the reason and the remedy."""
+
+
+class EventError(FunctionError):
+    """An invocation that is not API Gateway's; the message says what it should be."""
 
 
 class Interrupted(FunctionError):

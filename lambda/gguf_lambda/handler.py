@@ -8,13 +8,22 @@ import time
 from typing import Any
 
 from gguf_lambda.composition import compose
+from gguf_lambda.event import check_event, find_deadline
 from gguf_lambda.invocation import Invocation
-from gguf_lambda.runtime import find_deadline
+from gguf_lambda.model_source import begin_fetch
 from gguf_lambda.settings import Settings
 
-_composition = compose(Settings.from_environment(os.environ))
+INIT_SECONDS = 8.0  # the runtime client itself takes about one of Lambda's ten
+
+_began = time.monotonic()
+_settings = Settings.from_environment(os.environ)
+_composition = compose(_settings, begin_fetch(_settings))
 _composition.loader.start()
-_cold_starts = iter([True])
+_is_on_demand = _settings.initialization_type == "on-demand"
+_composition.loader.wait(INIT_SECONDS + _began - time.monotonic() if _is_on_demand else None)
+if _composition.loader.failure and not _is_on_demand:
+    raise _composition.loader.failure
+_cold_starts = iter([_settings.initialization_type != "provisioned-concurrency"])
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -22,7 +31,10 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
     invocation = Invocation(
         request_id=context.aws_request_id,
-        deadline=find_deadline(deadline, "buffered"),
+        deadline=find_deadline(deadline, "buffered", check_event(event)),
         cold_start=next(_cold_starts, False),
+        trace_id=os.environ.get("_X_AMZN_TRACE_ID", ""),
     )
-    return _composition.function.answer_buffered(event, invocation)
+    answer = _composition.function.answer_buffered(event, invocation)
+    _composition.telemetry.report(event, invocation, answer["statusCode"])
+    return answer

@@ -8,11 +8,19 @@ from gguf_lambda.completion import Outcome
 from gguf_lambda.errors import ERROR_STATUS, InternalError, RequestError
 
 
+@dataclass(frozen=True)
+class Ended:
+    """A completion, and when its prompt was evaluated, as time.monotonic()."""
+
+    outcome: Outcome
+    prefilled: float
+
+
 @dataclass
 class Notes:
     """What is learned on the way to an answer; written by those who know, read at its end."""
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    ended: list[Ended] = field(default_factory=list)
     error_code: str | None = None
 
 
@@ -35,6 +43,11 @@ class Invocation:
     @property
     def remaining_seconds(self) -> float:
         return self.deadline - time.monotonic()
+
+    def note_outcome(self, outcome: Outcome) -> None:
+        """Remember a completion that has just ended."""
+        prefilled = time.monotonic() - outcome.timings.decode_seconds
+        self.notes.ended.append(Ended(outcome, prefilled))
 
     def note_error(self, error: Exception) -> None:
         """Remember the code that the caller is told."""

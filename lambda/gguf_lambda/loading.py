@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from gguf_lambda.errors import DeadlineReached, ModelError, ModelUnavailable
+from gguf_lambda.errors import DeadlineReached, Interrupted, ModelError, ModelUnavailable
 from gguf_lambda.invocation import Invocation
 from gguf_lambda.model import Model
+from gguf_lambda.model_folder import Manifest, ModelFolder
 
 LoadStatus = Literal["loading", "ready", "failed"]
+POLL_SECONDS = 0.5
 FAILED = "The model failed to load; this environment ends and the next request gets a new one."
 
 
@@ -17,19 +19,23 @@ class ModelLoader:
     """One load, begun by start(); a half-loaded model is never seen."""
 
     def __init__(
-        self, load: Callable[[], Model], report_failure: Callable[[Exception], None]
+        self,
+        open_folder: Callable[[], ModelFolder],
+        load: Callable[[ModelFolder], Model],
+        report: Callable[["ModelLoader"], None],
     ) -> None:
-        """report_failure is called once, from the loading thread, when load raises."""
+        """The report is called once, from the loading thread, when the load has ended."""
+        self._open_folder = open_folder
         self._load = load
-        self._report_failure = report_failure
+        self._report = report
         self._is_settled = threading.Event()
         self._model: Model | None = None
-        self._began = time.monotonic()
+        self.began = time.monotonic()
+        self.manifest: Manifest | None = None  # known before the model is loaded
         self.load_seconds: float | None = None
         self.failure: Exception | None = None
 
     def start(self) -> None:
-        self._began = time.monotonic()
         threading.Thread(target=self._run, name="model-loader", daemon=True).start()
 
     @property
@@ -40,7 +46,7 @@ class ModelLoader:
 
     @property
     def elapsed_seconds(self) -> float:
-        return self.load_seconds or time.monotonic() - self._began
+        return self.load_seconds or time.monotonic() - self.began
 
     def wait(self, timeout_seconds: float | None) -> bool:
         """Whether the load has ended, well or badly, within this time."""
@@ -49,31 +55,38 @@ class ModelLoader:
     def model(self, invocation: Invocation) -> Model:
         """The model, waited for until the invocation's deadline.
 
-        Raises ModelUnavailable when it failed to load, DeadlineReached when there was no time.
+        Raises ModelUnavailable when it failed to load, DeadlineReached when there was no
+        time, Interrupted when nobody waits for the answer any more.
         """
-        remaining = invocation.remaining_seconds
-        if not self.wait(None if remaining == float("inf") else max(0.0, remaining)):
-            raise DeadlineReached(
-                f"The model is still loading after {self.elapsed_seconds:.0f} s; ask again. "
-                "More memory, provisioned concurrency or SnapStart make the start faster."
-            )
+        while not self.wait(max(0.0, min(invocation.remaining_seconds, POLL_SECONDS))):
+            if not invocation.is_wanted():
+                raise Interrupted
+            if invocation.remaining_seconds <= 0:
+                raise DeadlineReached(
+                    f"The model is still loading after {self.elapsed_seconds:.0f} s; ask again. "
+                    "More memory, provisioned concurrency or SnapStart make the start faster."
+                )
         if self._model is None:
             raise ModelUnavailable(FAILED)
         return self._model
 
     def _run(self) -> None:
         try:
-            self._model = self._load()
+            folder = self._open_folder()
+            self.manifest = folder.manifest
+            self._model = self._load(folder)
         except Exception as error:
             self.failure = error
-            self._report_failure(error)
-        finally:
-            self.load_seconds = time.monotonic() - self._began
-            self._is_settled.set()
+        self.load_seconds = time.monotonic() - self.began
+        self._is_settled.set()
+        self._report(self)
 
 
 def describe_failure(error: Exception) -> str:
     """The one sentence of a failed load; what was not foreseen keeps its type's name."""
     if isinstance(error, ModelError):
         return str(error)
-    return f"The model failed to load: {type(error).__name__}: {error}"
+    return (
+        f"The model failed to load: {type(error).__name__}: {error}. Give the function more "
+        "memory if it is a MemoryError; otherwise build the model again."
+    )

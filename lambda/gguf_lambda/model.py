@@ -1,6 +1,7 @@
 """A model ready to answer: engine, tokenizer, prompt encoder and generator, put together."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from gguf_lambda.chunks import count_shared
 from gguf_lambda.completion import Generator
@@ -11,6 +12,7 @@ from gguf_lambda.prompt import Message, PromptEncoder, PromptFormat
 from gguf_lambda.sampling import Sampling
 from gguf_lambda.tokenizer import GgufTokenizer, SentencePieceTokenizer, Tokenizer
 
+WORKING_BYTES = 48 << 20  # key-value cache and buffers of the smallest model
 # Questions that have nothing in common: what their prompts share is the same for all.
 PROBES = ("あ", "Q", "今日の献立", "1", " ", "「")
 
@@ -34,6 +36,7 @@ def load_model(
     Raises ModelError, naming the file and the remedy, for whatever cannot be used.
     """
     manifest = folder.manifest
+    check_memory(folder.model_path.stat().st_size, _available_bytes())
     engine = Engine(
         folder.model_path,
         threads=threads,
@@ -50,6 +53,27 @@ def load_model(
     )
     _warm_up(model, system_prompt)
     return model
+
+
+def check_memory(model_bytes: int, available_bytes: int | None) -> None:
+    """Raise ModelError when the model would be killed rather than loaded."""
+    needed = model_bytes + WORKING_BYTES
+    if available_bytes is not None and available_bytes < needed:
+        raise ModelError(
+            f"The model needs {needed >> 20:,} MB of memory and {available_bytes >> 20:,} MB are "
+            "free; give the function more memory (memory_mb), or serve a smaller model."
+        )
+
+
+def _available_bytes() -> int | None:
+    """What the kernel can give to a process; None where there is no such figure."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    figures = dict(line.split(":", 1) for line in lines if ":" in line)
+    available = figures.get("MemAvailable")
+    return int(available.split()[0]) << 10 if available else None
 
 
 def default_sampling(manifest: Manifest) -> Sampling:

@@ -151,17 +151,23 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """The manifest that these bytes are; where names them in the ModelError otherwise."""
+    try:
+        return Manifest.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ModelError(f"{where} cannot be used: {place}: {first['msg']}.") from None
+
+
 def _read_manifest(path: Path) -> Manifest:
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        return parse_manifest(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise ModelError(
             f"{path} is missing, so {path.parent} is no model; build one with make model."
         ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ModelError(f"{path} cannot be used: {where}: {first['msg']}.") from None
 
 
 def _describe_single_file(path: Path) -> Manifest:

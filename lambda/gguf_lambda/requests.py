@@ -138,7 +138,7 @@ def _complete(model: Model, invocation: Invocation, **fields: Any) -> Completion
         **{**fields, "stop": (*fields["stop"], *model.manifest.stop)},
         deadline=invocation.deadline,
         is_wanted=invocation.is_wanted,
-        observe=invocation.notes.outcomes.append,
+        observe=invocation.note_outcome,
     )
 
 

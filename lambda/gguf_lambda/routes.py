@@ -24,7 +24,6 @@ from gguf_lambda.invocation import Invocation
 from gguf_lambda.json_body import read_json_object
 from gguf_lambda.loading import ModelLoader, describe_failure
 from gguf_lambda.model import Model
-from gguf_lambda.model_folder import Manifest
 from gguf_lambda.openai_requests import ChatBody, TextBody, TokenizeBody
 from gguf_lambda.requests import prepare_chat, prepare_generate, prepare_text
 from gguf_lambda.route_table import ROUTES, Route
@@ -40,9 +39,8 @@ Result = Response[Any]
 class Routes:
     """The router of one deployment: each route of the table is a method here."""
 
-    def __init__(self, settings: Settings, manifest: Manifest | None, loader: ModelLoader) -> None:
+    def __init__(self, settings: Settings, loader: ModelLoader) -> None:
         self._settings = settings
-        self._manifest = manifest
         self._loader = loader
         prefixes: list[str | re.Pattern[str]] = []
         if settings.base_path:
@@ -141,7 +139,8 @@ class Routes:
 
     @property
     def _name(self) -> str:
-        return self._manifest.name if self._manifest else ""
+        manifest = self._loader.manifest
+        return manifest.name if manifest else ""
 
     def _model(self) -> Model:
         return self._loader.model(self._invocation)
@@ -150,7 +149,8 @@ class Routes:
         return parse_body(body, read_json_object(self._app.current_event.raw_event))
 
     def _describe_model(self) -> dict[str, Any]:
-        owner = self._manifest.source.repository.split("/")[0] if self._manifest else ""
+        manifest = self._loader.manifest
+        owner = manifest.source.repository.split("/")[0] if manifest else ""
         return {
             "id": self._name,
             "object": "model",

@@ -28,12 +28,16 @@ class ClientGone(Exception):
     """Nobody reads the answer any more."""
 
 
+class AnswerRefused(Exception):
+    """Lambda did not take the answer; the caller got an error of Lambda's own."""
+
+
 @dataclass(frozen=True)
 class NextInvocation:
     """What GET invocation/next answers; deadline is a time.monotonic() value in seconds."""
 
     request_id: str
-    event: dict[str, Any]
+    payload: bytes
     deadline: float
     trace_id: str
     cancels_by_closing: bool
@@ -50,11 +54,12 @@ class RuntimeApi:
         """Wait for the next invocation; raises RuntimeApiGone when there will be none."""
         response = self._get("invocation/next")
         headers = response.headers
+        payload = response.read()
         deadline_ms = int(headers.get("Lambda-Runtime-Deadline-Ms", "0"))
         remaining = deadline_ms / 1000 - time.time() if deadline_ms else float("inf")
         return NextInvocation(
             request_id=headers["Lambda-Runtime-Aws-Request-Id"],
-            event=json.loads(response.read()),
+            payload=payload,
             deadline=time.monotonic() + remaining,
             trace_id=headers.get("Lambda-Runtime-Trace-Id", ""),
             cancels_by_closing=CANCELS_BY_CLOSING in headers,
@@ -79,6 +84,15 @@ class RuntimeApi:
     def send_init_error(self, error_type: str, message: str) -> None:
         """The environment cannot serve."""
         self._post_error("init/error", error_type, message)
+
+    def wait_for_restore(self) -> None:
+        """Say that a snapshot may be taken; returns in each environment made from it."""
+        self._get("restore/next").read()
+        self._connection.close()  # each environment opens a connection of its own
+
+    def send_restore_error(self, error_type: str, message: str) -> None:
+        """The restored environment cannot serve."""
+        self._post_error("restore/error", error_type, message)
 
     def open_stream(
         self, request_id: str, status: int, headers: Mapping[str, list[str]]
@@ -127,7 +141,7 @@ class RuntimeApi:
                 body,
                 {"Content-Type": "application/json", **(headers or {})},
             )
-            self._connection.getresponse().read()
+            _accept(self._connection.getresponse())
 
 
 class AnswerStream:
@@ -157,7 +171,7 @@ class AnswerStream:
     def _finish(self, trailers: bytes) -> None:
         with _client_gone_if_broken(self._connection):
             self._connection.send(b"0\r\n" + trailers + b"\r\n")
-            self._connection.getresponse().read()
+            _accept(self._connection.getresponse())
 
 
 class _client_gone_if_broken:  # noqa: N801  # used as a statement, like a function
@@ -173,6 +187,15 @@ class _client_gone_if_broken:  # noqa: N801  # used as a statement, like a funct
         if isinstance(error, OSError | http.client.HTTPException):
             self._connection.close()
             raise ClientGone(repr(error)) from None
+
+
+def _accept(response: http.client.HTTPResponse) -> None:
+    said = response.read()
+    if response.status >= http.HTTPStatus.BAD_REQUEST:
+        raise AnswerRefused(
+            f"Lambda refused the answer ({response.status}: {said.decode(errors='replace')}); "
+            "buffered answers may have 6 MB: let RESPONSE_MODE be stream."
+        )
 
 
 def _path(path: str) -> str:

@@ -21,6 +21,7 @@ class Settings:
     """One deployment's settings; None means "as the model or the machine says"."""
 
     model_path: str = "/opt/model"
+    model_uri: str | None = None  # s3://bucket/prefix; takes the place of model_path
     system_prompt: str = DEFAULT_SYSTEM_PROMPT
     response_mode: ResponseMode = "stream"
     max_tokens: int = 256
@@ -39,6 +40,7 @@ class Settings:
         memory_mb = _read(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", _whole_number(128), None)
         return cls(
             model_path=environ.get("MODEL_PATH") or cls.model_path,
+            model_uri=_read(environ, "MODEL_URI", _s3_uri, None),
             system_prompt=environ.get("SYSTEM_PROMPT", cls.system_prompt),
             response_mode=cast(
                 ResponseMode,
@@ -94,6 +96,13 @@ def _whole_number(minimum: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def _s3_uri(text: str) -> str:
+    bucket, _, prefix = text.removeprefix("s3://").strip("/").partition("/")
+    if not text.startswith("s3://") or not bucket or not prefix:
+        raise ValueError("s3://bucket/prefix, where the prefix holds manifest.json")
+    return f"s3://{bucket}/{prefix}"
 
 
 def _one_of(*values: str) -> Callable[[str], str]:

@@ -26,6 +26,8 @@ def build_environment(
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
     }
+    if not settings.lambda_limits:  # nobody collects them on a laptop
+        defaults["POWERTOOLS_METRICS_DISABLED"] = "true"
     stream = time.strftime("%Y/%m/%d", time.gmtime()) + f"/[$LATEST]{uuid.uuid4().hex}"
     known = {
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
