@@ -7,6 +7,7 @@ ARG BASE_IMAGE=public.ecr.aws/docker/library/python:3.11-slim-bookworm
 # folder: models/MODEL of this checkout. huggingface: built here. nothing: read from S3 at cold start.
 ARG MODEL_FROM=folder
 
+#checkov:skip=CKV_DOCKER_7:The tag is in BASE_IMAGE above, which the check does not read.
 FROM ${BASE_IMAGE} AS base
 ENV PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 

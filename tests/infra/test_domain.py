@@ -1,4 +1,4 @@
-"""A closed deployment under a domain of its own, from an image that exists: applied and destroyed."""
+"""A closed deployment under its own domain, from an image that exists: applied and destroyed."""
 
 from collections.abc import Iterator
 
