@@ -5,6 +5,7 @@ import time
 from collections import deque
 
 from local_gateway import errors
+from local_gateway.environment import name_log_stream
 from local_gateway.instance import Instance, wait_any
 from local_gateway.invocation import Invocation
 from local_gateway.log import log
@@ -95,6 +96,7 @@ class Slot:
         self._dispatcher = dispatcher
         self._settings = dispatcher.settings
         self._instance: Instance | None = None
+        self._log_stream = name_log_stream()
         self._failures = 0
         self.idle = False
         self.up = False
@@ -153,7 +155,7 @@ class Slot:
         """Fills `_instance`, or says why not."""
         self._instance = None
         try:
-            self._instance = await Instance.start(self._settings)
+            self._instance = await Instance.start(self._settings, self._log_stream)
         except OSError as error:
             return f"{self._settings.command[0]}: {error.strerror}"
         return ""

@@ -12,8 +12,13 @@ REGION = "us-east-1"
 FUNCTION_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{FUNCTION_NAME}"
 
 
+def name_log_stream() -> str:
+    """An execution environment's name: processes that follow each other in it share it."""
+    return time.strftime("%Y/%m/%d", time.gmtime()) + f"/[$LATEST]{uuid.uuid4().hex}"
+
+
 def build_environment(
-    settings: Settings, runtime_api: str, inherited: Mapping[str, str]
+    settings: Settings, runtime_api: str, log_stream: str, inherited: Mapping[str, str]
 ) -> dict[str, str]:
     """What the shell has, under it Lambda's defaults, over it what only the gateway can know."""
     defaults = {
@@ -28,11 +33,10 @@ def build_environment(
     }
     if not settings.lambda_limits:  # nobody collects them on a laptop
         defaults["POWERTOOLS_METRICS_DISABLED"] = "true"
-    stream = time.strftime("%Y/%m/%d", time.gmtime()) + f"/[$LATEST]{uuid.uuid4().hex}"
     known = {
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory_mb),
         "AWS_LAMBDA_INITIALIZATION_TYPE": settings.initialization_type,
-        "AWS_LAMBDA_LOG_STREAM_NAME": stream,
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
     }
     return defaults | dict(inherited) | known

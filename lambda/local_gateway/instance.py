@@ -42,10 +42,10 @@ class Instance:
         self.exited = process.exited
 
     @classmethod
-    async def start(cls, settings: Settings) -> "Instance":
+    async def start(cls, settings: Settings, log_stream: str) -> "Instance":
         """Spawn the function's command; raises OSError when it cannot be run."""
         api = RuntimeApi(settings.payload_limit_bytes)
-        env = build_environment(settings, await api.listen(), os.environ)
+        env = build_environment(settings, await api.listen(), log_stream, os.environ)
         try:
             process = await FunctionProcess.spawn(settings.command, env)
         except OSError:

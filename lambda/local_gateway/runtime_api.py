@@ -145,6 +145,7 @@ class RuntimeApi:
             raise Refusal(400, "InvalidRequestID", "Invalid request ID")
         if self._current.answered and not self._current.abandoned:
             raise bad_transition("InvocationResponse", "the invocation has its response already")
+        self._current.on_abandon = lambda: None  # this call may share `next`'s connection
         return self._current
 
     async def _response(self, exchange: Exchange, invocation: Invocation) -> None:

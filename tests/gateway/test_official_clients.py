@@ -81,8 +81,9 @@ def install(npm: str, folder: Path) -> None:
         pytest.skip(f"npm install {NODE_CLIENT} took longer than {INSTALL_SECONDS} s")
     addon = folder / "node_modules" / NODE_CLIENT / "rapid-client.node"
     if done.returncode or not addon.exists():
-        last = (done.stderr.strip().splitlines() or ["it built no native part"])[-1]
-        pytest.skip(f"npm install {NODE_CLIENT} failed (it needs cmake, make and g++): {last}")
+        told = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
+        why = told[0] if told else "it built no native part"
+        pytest.skip(f"npm install {NODE_CLIENT} failed (it needs cmake, make and g++): {why}")
     (folder / "complete").touch()
 
 
