@@ -25,11 +25,11 @@ class Checkpoint:
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
-        return self._read_json("config.json", required=True)
+        return self.read_json("config.json", required=True)
 
     @cached_property
     def tokenizer_config(self) -> Mapping[str, Any]:
-        return self._read_json("tokenizer_config.json")
+        return self.read_json("tokenizer_config.json")
 
     @property
     def architecture(self) -> str:
@@ -47,6 +47,14 @@ class Checkpoint:
                 f"{self.folder}/config.json tells no context length; add n_positions."
             )
         return int(found[0])
+
+    @property
+    def weights_bytes(self) -> int:
+        """The size of the weights on disk; raise SourceError where there are none."""
+        files = [*self.folder.glob("*.safetensors"), *self.folder.glob("pytorch_model*.bin")]
+        if not files:
+            raise SourceError(f"{self.folder} holds no weights (*.safetensors); it must.")
+        return sum(file.stat().st_size for file in files)
 
     @property
     def ties_embeddings(self) -> bool:
@@ -104,7 +112,7 @@ class Checkpoint:
 
     @cached_property
     def _special_map(self) -> Mapping[str, Any]:
-        rows = self._read_json("special_tokens_map.json")
+        rows = self.read_json("special_tokens_map.json")
         return {key.removesuffix("_token"): value for key, value in rows.items()}
 
     def _special_texts(self) -> set[str]:
@@ -115,11 +123,11 @@ class Checkpoint:
         return {text for text in map(_content, texts) if text}
 
     def _added_tokens(self) -> dict[str, int]:
-        added = dict(self._read_json("added_tokens.json"))
+        added = dict(self.read_json("added_tokens.json"))
         for token_id, row in (self.tokenizer_config.get("added_tokens_decoder") or {}).items():
             if row.get("special", True):
                 added[row["content"]] = int(token_id)
-        for row in self._read_json("tokenizer.json").get("added_tokens", []):
+        for row in self.read_json("tokenizer.json").get("added_tokens", []):
             if row["special"]:
                 added[row["content"]] = row["id"]
         return added
@@ -136,7 +144,8 @@ class Checkpoint:
         token_id: int = self._processor.PieceToId(text)
         return token_id if self._processor.IdToPiece(token_id) == text else None
 
-    def _read_json(self, name: str, *, required: bool = False) -> Mapping[str, Any]:
+    def read_json(self, name: str, *, required: bool = False) -> Mapping[str, Any]:
+        """A file's object; an empty one where a file that is not required is missing."""
         path = self.folder / name
         if not path.is_file():
             if required:

@@ -88,6 +88,12 @@ def _with_explicit_tokens(upstream: Any, checkpoint: Checkpoint, chat_template: 
             if inner := self.hparams.get("n_inner"):  # upstream takes four times the width
                 self.gguf_writer.add_feed_forward_length(inner)
 
+        def get_vocab_base_pre(self, tokenizer: Any) -> str:
+            try:
+                return str(super().get_vocab_base_pre(tokenizer))
+            except NotImplementedError:
+                return _read_splitter(checkpoint)
+
         def set_vocab(self) -> None:
             super().set_vocab()
             _write_tokens(self.gguf_writer, checkpoint)
@@ -109,3 +115,18 @@ def _write_tokens(writer: Any, checkpoint: Checkpoint) -> None:
     if is_t5(checkpoint):
         writer.add_add_bos_token(False)
     writer.add_add_eos_token(False)
+
+
+def _read_splitter(checkpoint: Checkpoint) -> str:
+    """GPT-2's splitting of text into words, where tokenizer.json says so.
+
+    Upstream knows tokenizers by a hash; here the ids are proved after the conversion.
+    """
+    splitter = checkpoint.read_json("tokenizer.json").get("pre_tokenizer") or {}
+    plain = splitter.get("type") == "ByteLevel" and splitter.get("use_regex", True)
+    if not plain or splitter.get("add_prefix_space"):
+        raise ConversionError(
+            f"{checkpoint.folder}/tokenizer.json splits text in a way that llama.cpp does not "
+            "know; choose another model, or give a ready-made .gguf."
+        )
+    return "gpt-2"

@@ -60,15 +60,6 @@ class GgufReader:
             answer.append(token_id)
         return answer
 
-    def tokenize(self, text: str) -> list[int]:
-        """The GGUF's own tokenizer on plain text."""
-        data = text.encode()
-        ids = (llama_cpp.llama_token * (len(data) + 8))()
-        count = llama_cpp.llama_tokenize(
-            self.vocabulary, data, len(data), ids, len(ids), False, False
-        )
-        return list(ids[:count])
-
     def close(self) -> None:
         llama_cpp.llama_free(self._context)
         llama_cpp.llama_model_free(self._model)

@@ -4,41 +4,39 @@ Everything happens in a hidden folder beside the models; only a verified build g
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gguf_lambda.engine import Engine
+from gguf_lambda.model_folder import ModelFolder, hash_file
 from gguf_lambda.prompt import Message
-from gguf_lambda.tokenizer import SentencePieceTokenizer, Tokenizer
+from gguf_lambda.tokenizer import GgufTokenizer, SentencePieceTokenizer, Tokenizer
 from model_build.catalog import CatalogEntry
 from model_build.checkpoint import Checkpoint, is_t5
-from model_build.errors import SourceError
+from model_build.errors import SourceError, VerificationError
 from model_build.gguf_export import export_gguf
-from model_build.gguf_logits import open_reader
+from model_build.installation import new_folder
 from model_build.manifest import BuiltModel, write_manifest
 from model_build.probes import Probe, encode_probe, probe_answers
+from model_build.progress import Report
 from model_build.quantization import check_type, quantize_gguf
 from model_build.served_tokenizer import (
-    GgufTokenizer,
     Kind,
     ServedTokenizer,
     choose_tokenizer,
     install_sentencepiece,
     read_format,
 )
-from model_build.torch_logits import TorchReader
 from model_build.verification import (
-    check_conversion,
-    check_quantization,
-    compare,
+    compare_conversion,
+    compare_quantization,
     format_table,
-    read_all,
-    read_gguf,
 )
 
-Report = Callable[[str], None]
 TOKENIZER_FILE, TEMPLATE_FILE = "tokenizer.model", "chat_template.jinja"
 
 
@@ -69,6 +67,7 @@ Extra = Callable[[Sequence[Probe], Path], Mapping[str, Any]]
 def build_model(job: Job, report: Report, extra: Extra = lambda probes, path: {}) -> Path:
     """Build, verify and install the model; returns its folder. extra adds figures of its own."""
     quantization = check_type(job.entry.quantization)
+    check_free_space(job)
     with new_folder(job.models, job.entry.name) as folder:
         full = folder / "full.gguf"
         quantized = folder / f"{job.entry.name}-{quantization.lower()}.gguf"
@@ -76,15 +75,13 @@ def build_model(job: Job, report: Report, extra: Extra = lambda probes, path: {}
         export_gguf(job.checkpoint, full, name=job.entry.name, chat_template=job.template)
         report("Proving the token ids …")
         served, probes = prove_tokenizer(job, full, folder / TOKENIZER_FILE)
+        report(f"{served.prompts} prompts have the ids of training; {served.kind} will serve.")
         report("Comparing the conversion with PyTorch …")
-        expected = read_gguf(full, probes)
-        conversion = compare(read_all(TorchReader(job.checkpoint), probes), expected, probes)
-        check_conversion(conversion)
+        expected, conversion = compare_conversion(job.checkpoint, full, probes)
         report(f"Quantizing to {quantization} …")
         quantize_gguf(full, quantized, quantization)
         report("Comparing the quantized model with the converted one …")
-        loss = compare(expected, read_gguf(quantized, probes), probes)
-        check_quantization(loss)
+        loss = compare_quantization(expected, quantized, probes)
         report(format_table([("16 bits to PyTorch", conversion), (f"{quantization} to 16", loss)]))
         figures = {
             "token_ids": {"prompts": served.prompts, "equal": served.prompts},
@@ -98,14 +95,46 @@ def build_model(job: Job, report: Report, extra: Extra = lambda probes, path: {}
     return job.models / job.entry.name
 
 
+def verify_model(job: Job, folder: ModelFolder, report: Report) -> None:
+    """Compare an installed model with its checkpoint anew; raise VerificationError."""
+    installed = folder.manifest
+    with tempfile.TemporaryDirectory(dir=job.models, prefix=".verify-") as scratch:
+        full, target = Path(scratch) / "full.gguf", Path(scratch) / TOKENIZER_FILE
+        report("Converting to GGUF, 16 bits …")
+        export_gguf(job.checkpoint, full, name=installed.name, chat_template=job.template)
+        served, probes = prove_tokenizer(job, full, target)
+        file = installed.files.tokenizer
+        if (file.sha256 if file else None) != (hash_file(target) if target.exists() else None):
+            raise VerificationError(
+                f"{folder.folder} has another tokenizer than {job.checkpoint.folder}; build again."
+            )
+        report(f"{served.prompts} prompts have the ids of training.")
+        expected, conversion = compare_conversion(job.checkpoint, full, probes)
+        loss = compare_quantization(expected, folder.model_path, probes)
+        rows = [("16 bits to PyTorch", conversion), (f"{installed.quantization} to 16", loss)]
+        report(format_table(rows))
+
+
+def check_free_space(job: Job) -> None:
+    """Raise SourceError where the 16-bit and the 4-bit file would not fit beside each other."""
+    job.models.mkdir(parents=True, exist_ok=True)
+    wanted = job.checkpoint.weights_bytes * 4 // 3
+    free = shutil.disk_usage(job.models).free
+    if free < wanted:
+        raise SourceError(
+            f"Building {job.entry.name} takes about {wanted / 1e9:.1f} GB of disk, but "
+            f"{job.models} has {free / 1e9:.1f} GB free; free some space or give --models."
+        )
+
+
 def prove_tokenizer(job: Job, full: Path, target: Path) -> tuple[ServedTokenizer, list[Probe]]:
     """Choose the tokenizer that serves, and encode the probes with it.
 
     Its sentencepiece file is left at target only if it is the one.
     """
     prompt_format = read_format(job.checkpoint, job.template, job.entry.newline)
-    with open_reader(full, context_length=256) as reader:
-        candidates: list[tuple[Kind, Tokenizer]] = [("gguf", GgufTokenizer(reader))]
+    with closing(Engine(full, threads=1, context_length=64, mmap=True)) as engine:
+        candidates: list[tuple[Kind, Tokenizer]] = [("gguf", GgufTokenizer(engine))]
         if job.checkpoint.sentencepiece_path:
             install_sentencepiece(job.checkpoint, target)
             candidates.insert(0, ("sentencepiece", SentencePieceTokenizer(target)))
@@ -114,23 +143,6 @@ def prove_tokenizer(job: Job, full: Path, target: Path) -> tuple[ServedTokenizer
             target.unlink(missing_ok=True)
         answers = job.answers or probe_answers()
         return served, [encode_probe(served.encoder, talk, answer) for talk, answer in answers]
-
-
-@contextmanager
-def new_folder(models: Path, name: str) -> Iterator[Path]:
-    """A hidden folder that takes its name when all went well, and leaves nothing otherwise."""
-    folder, target, old = models / f".{name}.partial", models / name, models / f".{name}.old"
-    for leftover in (folder, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-        if target.exists():
-            target.rename(old)
-        folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def _describe(

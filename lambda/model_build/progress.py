@@ -2,6 +2,9 @@
 
 import sys
 import time
+from collections.abc import Callable
+
+Report = Callable[[str], None]
 
 
 def say(line: str) -> None:

@@ -17,11 +17,24 @@ TYPES = {
     "IQ4_XS": llama_cpp.LLAMA_FTYPE_MOSTLY_IQ4_XS,
 }
 PURE_SUFFIX = "-pure"
+PREFIXES = ("LLAMA_FTYPE_MOSTLY_", "LLAMA_FTYPE_ALL_")
+FILE_TYPES = {
+    str(value): name.removeprefix(prefix)
+    for name, value in vars(llama_cpp).items()
+    for prefix in PREFIXES
+    if name.startswith(prefix)
+}
 
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]  # a ctypes prototype
 def _keep_silent(_level: int, _text: bytes, _data: ctypes.c_void_p) -> None:
     """llama.cpp would print a line for every tensor."""
+
+
+def name_file_type(number: str | None) -> str:
+    """The name of general.file_type, which a GGUF keeps as a number."""
+    name: str = FILE_TYPES.get(number or "", "unknown")
+    return name
 
 
 def check_type(name: str) -> str:

@@ -13,7 +13,6 @@ from gguf_lambda.prompt import Message, PromptEncoder, PromptFormat
 from gguf_lambda.tokenizer import Tokenizer
 from model_build.checkpoint import Checkpoint, is_t5
 from model_build.errors import SourceError, VerificationError
-from model_build.gguf_logits import GgufReader
 from model_build.probes import probe_conversations
 
 CONTROL, USER_DEFINED = 3, 4
@@ -28,21 +27,6 @@ class ServedTokenizer:
     kind: Kind
     encoder: PromptEncoder
     prompts: int
-
-
-class GgufTokenizer:
-    """The seam that the prompt encoder asks for, over a GGUF's own vocabulary."""
-
-    marks_beginning = False
-
-    def __init__(self, reader: GgufReader) -> None:
-        self._reader = reader
-
-    def encode(self, text: str) -> list[int]:
-        return self._reader.tokenize(text)
-
-    def token_bytes(self, token_id: int) -> bytes:
-        raise NotImplementedError  # only prompts are encoded here
 
 
 def read_format(checkpoint: Checkpoint, template: str, newline: str | None) -> PromptFormat:
@@ -84,17 +68,22 @@ def choose_tokenizer(
 ) -> ServedTokenizer:
     """The first candidate that encodes every probe conversation as the reference does.
 
+    Plain text must not turn into a special token either.
+
     Raises VerificationError, with the first difference, where none does.
     """
     reference = open_reference(checkpoint)
+    unknown = checkpoint.role_text("unk")
+    specials = {t: id_ for t, id_ in checkpoint.special_tokens.items() if t != unknown}
     difference = ""
     for kind, tokenizer in candidates:
         encoder = PromptEncoder(prompt_format, tokenizer)
         conversations = probe_conversations(encoder)
-        different = [talk for talk in conversations if not _agrees(encoder, talk, reference)]
-        if not different:
+        wrong = [talk for talk in conversations if not _agrees(encoder, talk, reference)]
+        forged = [text for text, id_ in specials.items() if id_ in tokenizer.encode(text)]
+        if not wrong and not forged:
             return ServedTokenizer(kind, encoder, len(conversations))
-        difference = difference or f"{kind}: {different[0][-1].content!r}"
+        difference = difference or f"{kind}: {wrong[0][-1].content if wrong else forged[0]!r}"
     raise VerificationError(
         "No tokenizer gives the token ids that the model was trained on "
         f"(first difference, {difference}); the checkpoint's tokenizer files do not belong "

@@ -21,8 +21,8 @@ class TorchReader:
     """A checkpoint in PyTorch."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
         try:
             self._model = AutoModelForCausalLM.from_pretrained(
                 checkpoint.folder, dtype="auto", local_files_only=True, attn_implementation="eager"

@@ -12,9 +12,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from model_build.checkpoint import Checkpoint
 from model_build.errors import VerificationError
 from model_build.gguf_logits import open_reader
 from model_build.probes import Probe
+from model_build.torch_logits import TorchReader
 
 Logits = npt.NDArray[np.float32]
 
@@ -58,6 +60,43 @@ def read_gguf(path: Path, probes: Sequence[Probe]) -> list[Logits]:
         return read_all(reader, probes)
 
 
+def compare_conversion(
+    checkpoint: Checkpoint, full: Path, probes: Sequence[Probe]
+) -> tuple[list[Logits], Comparison]:
+    """The unquantized GGUF's logits, and how far they are from PyTorch's.
+
+    Raises VerificationError if the GGUF is another model than the checkpoint.
+    """
+    found = read_gguf(full, probes)
+    comparison = compare(read_all(TorchReader(checkpoint), probes), found, probes)
+    _check(
+        "The converted model",
+        "the checkpoint",
+        comparison,
+        CONVERSION_CORRELATION,
+        CONVERSION_KL,
+    )
+    return found, comparison
+
+
+def compare_quantization(
+    expected: Sequence[Logits], quantized: Path, probes: Sequence[Probe]
+) -> Comparison:
+    """How far the quantized GGUF is from the unquantized one.
+
+    Raises VerificationError if it lost more than 4 bits explain.
+    """
+    comparison = compare(expected, read_gguf(quantized, probes), probes)
+    _check(
+        "The quantized model",
+        "the converted one",
+        comparison,
+        QUANTIZATION_CORRELATION,
+        QUANTIZATION_KL,
+    )
+    return comparison
+
+
 def compare(
     first: Sequence[Logits], second: Sequence[Logits], probes: Sequence[Probe]
 ) -> Comparison:
@@ -90,24 +129,6 @@ def _measure(first: Logits, second: Logits, wanted: npt.NDArray[np.int64]) -> di
         "agreement": (first.argmax(axis=1) == second.argmax(axis=1)).astype(np.float32),
         "surprise": log_p[rows, wanted] - log_q[rows, wanted],
     }
-
-
-def check_conversion(comparison: Comparison) -> None:
-    """Raise VerificationError if the unquantized GGUF is another model than the checkpoint."""
-    _check(
-        "The converted model", "the checkpoint", comparison, CONVERSION_CORRELATION, CONVERSION_KL
-    )
-
-
-def check_quantization(comparison: Comparison) -> None:
-    """Raise VerificationError if the quantized GGUF lost more than 4 bits explain."""
-    _check(
-        "The quantized model",
-        "the converted one",
-        comparison,
-        QUANTIZATION_CORRELATION,
-        QUANTIZATION_KL,
-    )
 
 
 def _check(subject: str, other: str, found: Comparison, correlation: float, kl: float) -> None:
