@@ -1,6 +1,7 @@
 """The whole chain on localhost: the real gateway, the real function and the demo model."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,14 @@ def running_endpoint(*flags: str, **settings: str) -> Iterator[GatewayProcess]:
     command += [sys.executable, "-m", "gguf_lambda"]
     with running_gateway(command, "--health-path", "/health", *flags) as gateway:
         yield gateway
+
+
+def find_function(gateway: GatewayProcess) -> int:
+    """The pid of the gateway's only function process."""
+    command = ["ps", "-o", "pid=", "--ppid", str(gateway.process.pid)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    (pid,) = found.stdout.split()
+    return int(pid)
 
 
 def read_answers() -> dict[str, str]:
