@@ -16,7 +16,7 @@ from typing import Any
 API_VERSION = "2018-06-01"
 PRELUDE_TYPE = "application/vnd.awslambda.http-integration-response"
 PRELUDE_END = b"\0" * 8
-# A gateway on localhost may say so: it closes the connection when the client goes away.
+# Asked of a gateway on localhost, which closes the connection when the client goes away.
 CANCELS_BY_CLOSING = "Gguf-Lambda-Cancels-By-Closing"
 
 
@@ -52,7 +52,7 @@ class RuntimeApi:
 
     def next(self) -> NextInvocation:
         """Wait for the next invocation; raises RuntimeApiGone when there will be none."""
-        response = self._get("invocation/next")
+        response = self._get("invocation/next", {CANCELS_BY_CLOSING: "true"})
         headers = response.headers
         payload = response.read()
         deadline_ms = int(headers.get("Lambda-Runtime-Deadline-Ms", "0"))
@@ -114,11 +114,11 @@ class RuntimeApi:
         stream.send(_encode(prelude) + PRELUDE_END)
         return stream
 
-    def _get(self, path: str) -> http.client.HTTPResponse:
+    def _get(self, path: str, headers: Mapping[str, str] | None = None) -> http.client.HTTPResponse:
         # A kept-alive connection may have been closed since: then, and only then, once more.
         for attempt in ("kept alive", "fresh"):
             try:
-                self._connection.request("GET", _path(path))
+                self._connection.request("GET", _path(path), headers=headers or {})
                 response = self._connection.getresponse()
                 break
             except (OSError, http.client.HTTPException) as error:

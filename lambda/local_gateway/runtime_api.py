@@ -23,7 +23,7 @@ from local_gateway.wire import Exchange, Link, PeerGone
 
 PREFIX = "/2018-06-01/runtime/"
 RESPONSE_MODE = "lambda-runtime-function-response-mode"
-# Not Lambda's: tells a runtime that looks for it how it learns that the client has left.
+# Not Lambda's: a runtime that asks for it learns by a closed connection that the client has left.
 CANCELS_BY_CLOSING = "Gguf-Lambda-Cancels-By-Closing"
 
 Phase = Literal["init", "restorable", "idle", "busy"]
@@ -125,12 +125,15 @@ class RuntimeApi:
             "Lambda-Runtime-Deadline-Ms": str(deadline_ms),
             "Lambda-Runtime-Invoked-Function-Arn": FUNCTION_ARN,
             "Lambda-Runtime-Trace-Id": invocation.trace_id,
-            CANCELS_BY_CLOSING: "true",
         }
+        cancels = exchange.header(CANCELS_BY_CLOSING.lower()) is not None
+        if cancels:
+            headers[CANCELS_BY_CLOSING] = "true"
         await exchange.respond(200, data=invocation.event, headers=headers)
-        invocation.on_abandon = exchange.hang_up
-        if invocation.abandoned:
-            exchange.hang_up()
+        if cancels:
+            invocation.on_abandon = exchange.hang_up
+            if invocation.abandoned:
+                exchange.hang_up()
 
     async def _restore_next(self, exchange: Exchange) -> None:
         if self.phase != "init":
