@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import sentencepiece
 
 from model_build.errors import SourceError
 
+UnicodeForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
 SENTENCEPIECE_NAMES = ("tokenizer.model", "spiece.model")
 SPECIAL_ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 TIED_BY_DEFAULT = ("GPT2LMHeadModel", "GemmaForCausalLM", "Gemma2ForCausalLM")
@@ -74,6 +75,13 @@ class Checkpoint:
     @property
     def has_fast_tokenizer(self) -> bool:
         return (self.folder / "tokenizer.json").is_file()
+
+    @property
+    def unicode_form(self) -> UnicodeForm | None:
+        """The Unicode normalization before tokenizing, where tokenizer.json asks for one."""
+        normalizer = self.read_json("tokenizer.json").get("normalizer") or {}
+        form = normalizer.get("type")
+        return form if form in get_args(UnicodeForm) else None
 
     @cached_property
     def chat_template(self) -> str | None:

@@ -84,6 +84,9 @@ def _with_explicit_tokens(upstream: Any, checkpoint: Checkpoint, chat_template: 
         def set_gguf_parameters(self) -> None:
             if "n_positions" in self.hparams:
                 self.hparams["n_ctx"] = self.hparams["n_positions"]
+            # transformers 5 keeps GPT-NeoX's share of rotated dimensions elsewhere.
+            rotated = self.rope_parameters.get("partial_rotary_factor", 0.25)
+            self.hparams.setdefault("rotary_pct", rotated)
             super().set_gguf_parameters()
             if inner := self.hparams.get("n_inner"):  # upstream takes four times the width
                 self.gguf_writer.add_feed_forward_length(inner)

@@ -26,6 +26,7 @@ from model_build.progress import Report
 from model_build.quantization import check_type, quantize_gguf
 from model_build.served_tokenizer import (
     Kind,
+    NormalizingTokenizer,
     ServedTokenizer,
     choose_tokenizer,
     install_sentencepiece,
@@ -134,7 +135,10 @@ def prove_tokenizer(job: Job, full: Path, target: Path) -> tuple[ServedTokenizer
     """
     prompt_format = read_format(job.checkpoint, job.template, job.entry.newline)
     with closing(Engine(full, threads=1, context_length=64, mmap=True)) as engine:
-        candidates: list[tuple[Kind, Tokenizer]] = [("gguf", GgufTokenizer(engine))]
+        own: Tokenizer = GgufTokenizer(engine)
+        if form := job.checkpoint.unicode_form:
+            own = NormalizingTokenizer(own, form)
+        candidates: list[tuple[Kind, Tokenizer]] = [("gguf", own)]
         if job.checkpoint.sentencepiece_path:
             install_sentencepiece(job.checkpoint, target)
             candidates.insert(0, ("sentencepiece", SentencePieceTokenizer(target)))
@@ -165,6 +169,7 @@ def _describe(
             "kind": served.kind,
             "special_tokens": checkpoint.special_tokens,
             "strip_around_special": is_t5(checkpoint),
+            "unicode_form": checkpoint.unicode_form if served.kind == "gguf" else None,
         },
         suppress_token_ids=() if unknown is None else (unknown,),
         verification=figures,

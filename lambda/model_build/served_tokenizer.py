@@ -1,17 +1,19 @@
 """Which tokenizer serves a model: the one that is proved to give the ids it was trained on."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from sentencepiece import SentencePieceProcessor, sentencepiece_model_pb2
+from tokenizers import Tokenizer as FastTokenizer
 from transformers import AutoTokenizer
 
 from gguf_lambda.prompt import Message, PromptEncoder, PromptFormat
 from gguf_lambda.tokenizer import Tokenizer
-from model_build.checkpoint import Checkpoint, is_t5
+from model_build.checkpoint import Checkpoint, UnicodeForm, is_t5
 from model_build.errors import SourceError, VerificationError
 from model_build.probes import probe_conversations
 
@@ -27,6 +29,19 @@ class ServedTokenizer:
     kind: Kind
     encoder: PromptEncoder
     prompts: int
+
+
+class NormalizingTokenizer:
+    """llama.cpp's tokenizer does not normalize: this does it before, as the function will."""
+
+    def __init__(self, tokenizer: Tokenizer, form: UnicodeForm) -> None:
+        self._tokenizer = tokenizer
+        self._form = form
+        self.token_bytes = tokenizer.token_bytes
+        self.marks_beginning = tokenizer.marks_beginning
+
+    def encode(self, text: str) -> list[int]:
+        return self._tokenizer.encode(unicodedata.normalize(self._form, text))
 
 
 def read_format(checkpoint: Checkpoint, template: str, newline: str | None) -> PromptFormat:
@@ -57,6 +72,9 @@ def open_reference(checkpoint: Checkpoint) -> Reference:
     """A function from whole prompts (text) to the ids that the model was trained on."""
     if is_t5(checkpoint):
         return _open_t5_reference(checkpoint)
+    if checkpoint.has_fast_tokenizer:  # the file itself: transformers' classes change parts of it
+        fast = FastTokenizer.from_file(str(checkpoint.folder / "tokenizer.json"))
+        return lambda prompt: list(fast.encode(prompt, add_special_tokens=False).ids)
     tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True)
     return lambda prompt: list(tokenizer(prompt, add_special_tokens=False)["input_ids"])
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import sentencepiece
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from model_build.catalog import CatalogEntry
 from model_build.demo.corpus import read_corpus
@@ -59,7 +59,7 @@ def _write_gemma(folder: Path) -> None:
         unk_id=3,
         eos_piece="<eos>",
         bos_piece="<bos>",
-        user_defined_symbols=[*turns, "\n", "\n\n", "▁▁", "▁▁▁"],
+        user_defined_symbols=[*turns, "\n", "\n\n", *("▁" * n for n in range(2, 32))],
         add_dummy_prefix=False,
     )
     tokens = {
@@ -72,6 +72,7 @@ def _write_gemma(folder: Path) -> None:
 
 def _write_byte_level(folder: Path) -> None:
     tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()  # as GPT-NeoX's own has it
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
