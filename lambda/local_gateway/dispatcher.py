@@ -76,7 +76,12 @@ class Dispatcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(slot.stop() for slot in self._slots))
 
-    def note_failed_start(self, failures: int, how: str) -> None:
+    def note_failed_start(self, failures: int, how: str, *, reported: bool) -> None:
+        """A function that never came up is given up: at once when it said why itself."""
+        if reported and not self.came_up.is_set():
+            self.reason = how
+            self.gave_up.set()
+            return
         log(f"the function did not start ({how})")
         if not any(slot.up for slot in self._slots):
             self._fail_waiting(errors.not_started(how))
@@ -116,19 +121,21 @@ class Slot:
         while True:
             await self._back_off()
             how = await self._spawn()
+            reported = False
             if self._instance is not None:
                 limit = self._settings.init_limit_seconds
                 outcome = await self._instance.initialise(limit)
                 if outcome == "ready":
                     self._note_up()
                     return True
+                reported = self._instance.reported_failure
                 how = await self._end_instance()
                 if outcome == "overrun":
                     log(f"init took longer than {limit:g} s; it runs again with the next request")
                     self._dispatcher.came_up.set()
                     return False
             self._failures += 1
-            self._dispatcher.note_failed_start(self._failures, how)
+            self._dispatcher.note_failed_start(self._failures, how, reported=reported)
 
     async def _start_inside_invocation(self) -> bool:
         """Init under the timeout of the request that needs it; True when it came up."""

@@ -67,6 +67,11 @@ class Instance:
         parts = [self._process.describe_exit(), self._process.last_line]
         return "; ".join(part for part in parts if part)
 
+    @property
+    def reported_failure(self) -> bool:
+        """Whether the function itself told why it cannot serve."""
+        return bool(self._api.failure)
+
     def freeze(self) -> None:
         if self._settings.lambda_limits:
             self._process.freeze()
