@@ -20,6 +20,16 @@ from gguf_lambda.sse import dump
 REFERENCE = "#/components/schemas/{model}"
 JSON = "application/json"
 
+EVENT = {
+    "type": "object",
+    "description": "With stream true: one server-sent event. An error in mid-stream is named so.",
+    "properties": {
+        "event": {"type": "string", "enum": ["message", "error"]},
+        "data": {"type": "string", "description": "JSON; OpenAI's streams end with [DONE]."},
+    },
+    "required": ["data"],
+}
+
 # What stands in front of the function answers these, in the same form.
 GATEWAY_ERRORS = {
     401: "The API key is missing or unknown.",
@@ -61,8 +71,7 @@ def describe_api() -> dict[str, Any]:
 def _describe(route: Route, error: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = {JSON: {"schema": _take_schema(route.answer, schemas)}}
     if route.streams:
-        events = {"type": "string", "description": "With stream true: server-sent events."}
-        content["text/event-stream"] = {"schema": events}
+        content["text/event-stream"] = {"schema": EVENT}
     answer = {"description": "The answer.", "headers": dict(_headers(route)), "content": content}
     operation: dict[str, Any] = {"operationId": route.name, "summary": route.summary}
     if "{model}" in route.path:
