@@ -79,7 +79,7 @@ def test_an_init_error_is_told(tmp_path: Path) -> None:
     with start(tmp_path, "error", wait=False) as gateway:
         assert gateway.wait(20) == 1
     said = "local_gateway: init error Test.NoModel: no model. Mend what it reports, or the command."
-        assert gateway.log.all[-1] == said
+    assert gateway.log.all[-1] == said
 
 
 def test_a_command_that_is_not_there_is_told() -> None:
