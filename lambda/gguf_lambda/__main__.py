@@ -53,7 +53,7 @@ def _run(api: RuntimeApi, settings: Settings, source: Future[Path], began: float
     if died_at := record.take():
         telemetry.report_predecessor(died_at)
     on_demand = settings.initialization_type == "on-demand"
-    with record.doing(phase="loading the model"):
+    with record.doing(phase="load"):
         loader.start()
         loader.wait(began + INIT_SECONDS - time.monotonic() if on_demand else None)
     if loader.failure and not on_demand:

@@ -7,7 +7,6 @@ word. Lambda keeps /tmp and the log stream for the next process of the environme
 import contextlib
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +38,7 @@ class CrashRecord:
         """Keep the record while the block runs, however it ends."""
         if self._path is not None:
             with contextlib.suppress(OSError):
-                self._path.write_text(json.dumps({**what, "process": os.getpid()}))
+                self._path.write_text(json.dumps(what))
         try:
             yield
         finally:

@@ -31,18 +31,20 @@ class Runtime:
         self._mode = mode
 
     def serve(self, *, is_usable: Callable[[], bool], is_cold: bool) -> None:
-        """Answer invocations until the environment is not usable any more.
+        """Answer invocations; the last one is the first to find the environment not usable.
 
         Raises RuntimeApiGone when the service that invokes us has gone.
         """
-        while is_usable():
+        while True:
             upcoming = self._api.next()
             try:
-                with self._record.doing(request_id=upcoming.request_id):
+                with self._record.doing(phase="invocation", request_id=upcoming.request_id):
                     self._answer(upcoming, is_cold=is_cold)
             except (EventError, AnswerRefused) as error:
                 self._telemetry.report_refused(error, upcoming.request_id)
             is_cold = False
+            if not is_usable():  # this answer said so
+                return
 
     def _answer(self, upcoming: NextInvocation, *, is_cold: bool) -> None:
         api = self._api

@@ -57,7 +57,8 @@ class Telemetry:
             "code, too little memory, or a timeout. Lambda's line above says which. Give the "
             "function more memory or time; after SIGILL or SIGSEGV, build the image again "
             "for its architecture.",
-            **doing,
+            request_id=doing.get("request_id"),
+            phase=doing.get("phase"),
         )
 
     def report_error(self, error: Exception, invocation: Invocation) -> None:

@@ -1,0 +1,42 @@
+"""The container's command behind the gateway, told to behave like Lambda."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gateway_process import GatewayProcess, running_gateway
+
+COMMAND = (sys.executable, "-m", "gguf_lambda")
+
+
+@contextmanager
+def running_function(
+    *flags: str, loaded: bool = True, wait: bool = True, **settings: str | Path
+) -> Iterator[GatewayProcess]:
+    """The function with these settings; started when `wait`, its model loaded when `loaded`."""
+    env = {"THREADS": "1", **{name: str(value) for name, value in settings.items()}}
+    health = ["--health-path", "/health"] if loaded else []
+    with running_gateway(
+        COMMAND, "--lambda-limits", *health, *flags, env=env, wait=wait
+    ) as gateway:
+        yield gateway
+
+
+def find_function(gateway: GatewayProcess) -> int:
+    """The process id of the gateway's only function."""
+    pid = gateway.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert len(children) == 1
+    return int(children[0])
+
+
+def read_lines(gateway: GatewayProcess) -> list[dict[str, Any]]:
+    """The function's structured log lines so far."""
+    return [json.loads(line) for line in gateway.log.all if line.startswith("{")]
+
+
+def find_lines(gateway: GatewayProcess, words: str) -> list[dict[str, Any]]:
+    return [line for line in read_lines(gateway) if words in str(line.get("message"))]
