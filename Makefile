@@ -40,9 +40,10 @@ say = @printf '== %s\n' "$(1)"
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# 10,240 MB, the most a function can have: the laptop's CPUs are the limit.
 .PHONY: run
 run: $(VENV)/.run ## serve http://127.0.0.1:8080 (PORT=, MODEL= a name under models/ or a .gguf)
-	@exec $(BIN)/python -m local_gateway --port $(PORT) --health-path /health -- \
+	@exec $(BIN)/python -m local_gateway --port $(PORT) --memory-mb 10240 --health-path /health -- \
 	    env MODEL_PATH="$$(if [ -e '$(MODEL)' ]; then echo '$(MODEL)'; else echo 'models/$(MODEL)'; fi)" \
 	    $(abspath $(BIN))/python -m gguf_lambda
 
