@@ -37,10 +37,13 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     tools/bin/pip --python /app/python/bin/python install --quiet --no-compile --require-hashes \
         -r requirements/runtime.txt && \
     tools/bin/pip --python /app/python/bin/python install --quiet --no-compile --no-deps wheels/*.whl
-# Slim images have no OpenMP library; ggml looks beside itself first. Headers and tests are not run.
+# Slim images have no OpenMP library; ggml looks beside itself first. The wheel brings each library under three
+# names and once more in lib/, because wheels hold no links. Headers and tests are not run.
 RUN cd /app/python/lib/python3*/site-packages && \
+    for library in llama_cpp/lib/lib*.so; do \
+        rm -f "$library".0.* && ln -sf "$(basename "$library")" "$library.0"; done && \
     cp /usr/lib/*-linux-gnu/libgomp.so.1 llama_cpp/lib/ && \
-    rm -rf bin include lib/cmake llama_cpp/include llama_cpp/server && \
+    rm -rf bin include lib llama_cpp/include llama_cpp/server && \
     find . -type d -name tests -prune -exec rm -r {} +
 
 

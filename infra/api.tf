@@ -62,7 +62,7 @@ resource "aws_api_gateway_method_settings" "live" {
   method_path = "*/*"
 
   settings {
-    metrics_enabled        = true
+    metrics_enabled        = false # metrics of each route are charged; the whole API's are not
     logging_level          = "ERROR"
     data_trace_enabled     = false # prompts stay out of the log
     throttling_rate_limit  = var.requests_per_second * max(1, length(var.api_keys))

@@ -8,12 +8,12 @@ locals {
   model_inputs = {
     nothing     = []
     folder      = ["models/${var.model}/manifest.json"] # names the model's files by their sha256
-    huggingface = fileset(local.root, "lambda/model_build/**")
+    huggingface = setunion(fileset(local.root, "lambda/model_build/**"), fileset(local.root, "requirements/{build,torch}.txt"))
   }
   image_inputs = [
     for file in setunion(
       fileset(local.root, "lambda/gguf_lambda/**"),
-      fileset(local.root, "requirements/*"),
+      fileset(local.root, "requirements/{runtime,wheel,llama-cpp*}.txt"),
       fileset(local.root, "{Dockerfile,.dockerignore}"),
       local.model_inputs[local.model_from],
     ) : file if !strcontains(file, "__pycache__")

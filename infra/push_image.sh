@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the function's image and pushes it, unless its tag is in the registry already; terraform apply calls it.
-# The tag names the content, so what is there is what would be built. HF_TOKEN and PIP_INDEX_URL come from the caller.
+# The tag names the content, so what is there is what would be built. HF_TOKEN and the
+# package indexes, where they are set, come from the caller's environment.
 set -eu
 
 printf %s "$REGISTRY_KEY" | "$TOOL" login --username AWS --password-stdin "$REGISTRY"
@@ -14,6 +15,7 @@ fi
 set -- --tag "$IMAGE" --platform "$PLATFORM" \
   --build-arg "MODEL=$MODEL" --build-arg "MODEL_FROM=$MODEL_FROM" --build-arg "QUANT=$QUANT"
 [ -z "${PIP_INDEX_URL:-}" ] || set -- "$@" --build-arg "PIP_INDEX_URL=$PIP_INDEX_URL"
+[ -z "${TORCH_INDEX_URL:-}" ] || set -- "$@" --build-arg "TORCH_INDEX_URL=$TORCH_INDEX_URL"
 [ -z "${HF_TOKEN:-}" ] || set -- "$@" --secret id=hf_token,env=HF_TOKEN
 
 case $(basename "$TOOL") in

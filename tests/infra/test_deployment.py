@@ -270,6 +270,14 @@ def test_a_new_key_leaves_the_others(deployed: Account, project: Project) -> Non
     }
 
 
+def test_what_does_not_go_into_the_image_does_not_rebuild_it(
+    deployed: Account, project: Project
+) -> None:
+    for name in ("requirements/dev.txt", "lambda/model_build/catalog.py"):
+        (project.folder / name).write_text("# changed\n")
+    assert project.changes() == {}
+
+
 def test_changed_code_is_built_and_pushed_once(deployed: Account, project: Project) -> None:
     before = deployed.client("lambda").get_function(FunctionName="gguf-lambda")["Code"]["ImageUri"]
     project.recorded()

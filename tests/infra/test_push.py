@@ -95,6 +95,13 @@ def test_an_image_that_is_there_is_not_built_again(pusher: Pusher) -> None:
     ]
 
 
+def test_package_indexes_are_build_arguments(pusher: Pusher) -> None:
+    indexes = {"PIP_INDEX_URL": "http://127.0.0.1/a", "TORCH_INDEX_URL": "http://127.0.0.1/b"}
+    build = flatten(pusher.push("docker", indexes)[2])
+    for name, url in indexes.items():
+        assert f"--build-arg={name}={url}" in build
+
+
 def test_a_token_is_a_build_secret_and_never_an_argument(pusher: Pusher) -> None:
     calls = pusher.push("docker", {"HF_TOKEN": "hf_secret"})
     assert [word for word in calls[2] if word == "--secret" or word.startswith("id=")] == [
