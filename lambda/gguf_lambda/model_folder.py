@@ -22,7 +22,7 @@ class _Record(BaseModel):
 class ModelFile(_Record):
     """One file of the model, relative to its folder; size in bytes."""
 
-    path: str
+    path: str = Field(pattern=r"^[^./\\][^/\\]*$")  # a name, so that it stays in its folder
     size: int
     sha256: str
 

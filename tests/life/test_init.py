@@ -25,7 +25,7 @@ class SlowBucket(ThreadingHTTPServer):
         self.may_go = threading.Event()
 
     @property
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> dict[str, Any]:
         host, port = self.server_address[:2]
         return {
             "MODEL_URI": "s3://bucket/random",
