@@ -78,8 +78,10 @@ class ModelLoader:
         except Exception as error:
             self.failure = error
         self.load_seconds = time.monotonic() - self.began
-        self._is_settled.set()
-        self._report(self)
+        try:
+            self._report(self)
+        finally:
+            self._is_settled.set()
 
 
 def describe_failure(error: Exception) -> str:

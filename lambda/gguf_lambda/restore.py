@@ -6,10 +6,7 @@ it was imported is the same in all of them.
 
 import random
 
-import numpy as np
-
 
 def renew_randomness() -> None:
-    """Seed the process's own generators anew, from the kernel's randomness."""
+    """Seed the process's own generator anew, from the kernel's randomness."""
     random.seed()
-    np.random.seed(None)  # libraries may draw from the old global generator
