@@ -4,7 +4,9 @@ The extension: a sentencepiece vocabulary under an architecture that expects BPE
 GPT-NeoX of Japanese makers), control tokens told explicitly, and the chat template.
 """
 
+import errno
 import logging
+import warnings
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +14,7 @@ import torch
 
 from model_build.checkpoint import Checkpoint, is_t5
 from model_build.converter import import_converter
-from model_build.errors import ConversionError
+from model_build.errors import BuildError, ConversionError
 
 Precision = Literal["f32", "f16"]
 BYTE_PAIR_ARCHITECTURES = ("GPT2LMHeadModel", "GPTNeoXForCausalLM")
@@ -36,11 +38,18 @@ def export_gguf(
 
     types = {"f32": gguf.LlamaFileType.ALL_F32, "f16": gguf.LlamaFileType.MOSTLY_F16}
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # upstream leaves files open
             exporter(checkpoint.folder, types[precision], path, model_name=name).write()
-    except (NotImplementedError, ValueError, KeyError, FileNotFoundError) as error:
+    except (BuildError, MemoryError):
+        raise
+    except Exception as error:  # upstream and its parts raise whatever they like
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConversionError(
-            f"llama.cpp's converter does not take {checkpoint.folder}: {error}."
+            f"llama.cpp's converter does not take {checkpoint.folder} ({reason}); check that "
+            "its files are whole."
         ) from error
 
 

@@ -32,6 +32,7 @@ from model_build.served_tokenizer import (
     install_sentencepiece,
     read_format,
 )
+from model_build.tensor_check import check_tensors
 from model_build.verification import (
     compare_conversion,
     compare_quantization,
@@ -82,12 +83,13 @@ def build_model(job: Job, report: Report, extra: Extra = lambda probes, path: {}
         report(f"Quantizing to {quantization} …")
         quantize_gguf(full, quantized, quantization)
         report("Comparing the quantized model with the converted one …")
+        errors = check_tensors(full, quantized)
         loss = compare_quantization(expected, quantized, probes)
         report(format_table([("16 bits to PyTorch", conversion), (f"{quantization} to 16", loss)]))
         figures = {
             "token_ids": {"prompts": served.prompts, "equal": served.prompts},
             "conversion": conversion.figures(),
-            "quantization": loss.figures(),
+            "quantization": loss.figures() | errors.figures(),
             **extra(probes, quantized),
         }
         full.unlink()
@@ -111,6 +113,7 @@ def verify_model(job: Job, folder: ModelFolder, report: Report) -> None:
             )
         report(f"{served.prompts} prompts have the ids of training.")
         expected, conversion = compare_conversion(job.checkpoint, full, probes)
+        check_tensors(full, folder.model_path)
         loss = compare_quantization(expected, folder.model_path, probes)
         rows = [("16 bits to PyTorch", conversion), (f"{installed.quantization} to 16", loss)]
         report(format_table(rows))

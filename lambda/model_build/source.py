@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-import httpx
+import httpx2
 from huggingface_hub import HfApi, ModelInfo, hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -121,7 +121,7 @@ def _explained(repository: str, revision: str) -> Iterator[None]:
         yield
     except (HfHubHTTPError, LocalEntryNotFoundError, EntryNotFoundError) as error:
         _explain(error, repository, revision)
-    except httpx.HTTPError as error:
+    except httpx2.HTTPError as error:
         raise SourceError(
             f"{repository} cannot be downloaded ({error}); check the network and start again: "
             "the download resumes."

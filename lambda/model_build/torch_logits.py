@@ -15,6 +15,10 @@ from transformers.utils import logging
 
 from model_build.checkpoint import Checkpoint
 from model_build.errors import SourceError
+from model_build.probes import Probe
+
+Logits = npt.NDArray[np.float32]
+BATCH_SIZE = 16
 
 
 class TorchReader:
@@ -36,12 +40,21 @@ class TorchReader:
                 module.register_forward_pre_hook(_widen)
                 module.register_forward_hook(_narrow)
 
+    def read_all(self, probes: Sequence[Probe]) -> list[Logits]:
+        """The logits that predict what each probe wants: one array per probe."""
+        batches = (probes[i : i + BATCH_SIZE] for i in range(0, len(probes), BATCH_SIZE))
+        return [logits for batch in batches for logits in self._read_batch(batch)]
+
     @torch.inference_mode()
-    def read_logits(self, ids: Sequence[int]) -> npt.NDArray[np.float32]:
-        """The logits after each of the ids: shape (len(ids), vocabulary size)."""
-        output = self._model(input_ids=torch.tensor([list(ids)]), use_cache=False)
-        logits: npt.NDArray[np.float32] = output.logits[0].float().numpy()
-        return logits
+    def _read_batch(self, batch: Sequence[Probe]) -> list[Logits]:
+        longest = max(len(probe.ids) for probe in batch)
+        # What follows a probe cannot change it: attention looks back only.
+        ids = torch.tensor([[*probe.ids, *[0] * (longest - len(probe.ids))] for probe in batch])
+        output = self._model(ids, attention_mask=torch.ones_like(ids), use_cache=False)
+        return [
+            output.logits[row, probe.start - 1 : len(probe.ids) - 1].float().numpy()
+            for row, probe in enumerate(batch)
+        ]
 
 
 def _widen(module: torch.nn.Module, _inputs: Any) -> None:

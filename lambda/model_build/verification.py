@@ -7,7 +7,6 @@ the quantized GGUF with the unquantized one (the loss of precision).
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -27,13 +26,6 @@ QUANTIZATION_CORRELATION = 0.90
 QUANTIZATION_KL = 0.50
 
 
-class LogitsReader(Protocol):
-    """A model in any form."""
-
-    def read_logits(self, ids: Sequence[int]) -> Logits:
-        """The logits after each of the ids: shape (len(ids), vocabulary size)."""
-
-
 @dataclass(frozen=True)
 class Comparison:
     """How far one form of a model is from another, over the same tokens."""
@@ -49,15 +41,10 @@ class Comparison:
         return {key: round(value, 6) for key, value in asdict(self).items()}
 
 
-def read_all(reader: LogitsReader, probes: Sequence[Probe]) -> list[Logits]:
-    """The logits that predict what each probe wants: one array per probe."""
-    return [reader.read_logits(probe.ids)[probe.start - 1 : -1] for probe in probes]
-
-
 def read_gguf(path: Path, probes: Sequence[Probe]) -> list[Logits]:
-    """The same from a GGUF file."""
+    """A GGUF's logits that predict what each probe wants: one array per probe."""
     with open_reader(path, max(len(probe.ids) for probe in probes)) as reader:
-        return read_all(reader, probes)
+        return [reader.read_logits(probe.ids)[probe.start - 1 : -1] for probe in probes]
 
 
 def compare_conversion(
@@ -68,7 +55,7 @@ def compare_conversion(
     Raises VerificationError if the GGUF is another model than the checkpoint.
     """
     found = read_gguf(full, probes)
-    comparison = compare(read_all(TorchReader(checkpoint), probes), found, probes)
+    comparison = compare(TorchReader(checkpoint).read_all(probes), found, probes)
     _check(
         "The converted model",
         "the checkpoint",
