@@ -90,11 +90,11 @@ def _is_text(text: str) -> bool:
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequest(f"The body has the key {twice[:80]!r} twice; send it once.")
+    value: dict[str, Any] = {}
+    for name, item in pairs:
+        if name in value:
+            raise InvalidRequest(f"The body has the key {name[:80]!r} twice; send it once.")
+        value[name] = item
     return value
 
 

@@ -98,6 +98,8 @@ class PromptEncoder:
         while length < len(text) and fits(len(text) - length):
             length *= 2
         starts = range(max(0, len(text) - length), len(text))
+        if fits(starts.start):
+            return text[starts.start :]
         return text[starts.start + bisect_left(starts, True, key=fits) :]
 
     def render(self, messages: Sequence[Message]) -> str:

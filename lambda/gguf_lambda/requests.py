@@ -73,7 +73,9 @@ def prepare_generate(
     parameters = body.parameters
     text = body.text
     if parameters.truncate is not None:
-        text = model.prompts.keep_end(text, parameters.truncate)
+        # More than the context is refused in any case: why look further back?
+        limit = min(parameters.truncate, model.engine.context_length)
+        text = model.prompts.keep_end(text, limit)
     if parameters.raw:
         prompt = model.prompts.encode_text(text)
     else:

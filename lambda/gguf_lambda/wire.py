@@ -46,7 +46,9 @@ class Body(BaseModel):
             if name in cls.unsupported:
                 if item is not None and not any(_is_same(item, x) for x in cls.unsupported[name]):
                     raise UnsupportedParameter(name, item, cls.unsupported[name])
-            elif item is not None or name in required or name not in cls.model_fields:
+            elif name not in cls.model_fields:
+                raise UnknownParameter(name)
+            elif item is not None or name in required:
                 kept[name] = item
         return kept
 
@@ -74,15 +76,32 @@ class Body(BaseModel):
 BodyType = TypeVar("BodyType", bound=Body)
 
 
-class UnsupportedParameter(ValueError):
+class RefusedParameter(ValueError):
+    """A parameter that is refused by its name."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.name = name
+
+
+class UnknownParameter(RefusedParameter):
+    """A parameter that is nobody's; the first ends the search, however many there are."""
+
+    def __init__(self, name: str) -> None:
+        name = _shorten(name)
+        super().__init__(name, f"{name} is not a parameter of this route; remove it.")
+
+
+class UnsupportedParameter(RefusedParameter):
     """A parameter that is known, with a value that would have to change something."""
 
     def __init__(self, name: str, value: object, neutral: tuple[object, ...]) -> None:
         remedy = "".join(f" or set it to {_show(item)}" for item in neutral)
         super().__init__(
-            f"{name} is {_show(value)}, which this endpoint does not support; leave it out{remedy}."
+            name,
+            f"{name} is {_show(value)}, which this endpoint does not support; "
+            f"leave it out{remedy}.",
         )
-        self.name = name
 
 
 def parse_body(model: type[BodyType], value: dict[str, Any]) -> BodyType:
@@ -97,11 +116,9 @@ def _explain(errors: Sequence[ErrorDetails]) -> InvalidRequest:
     error = _choose(errors)
     place = _shorten(".".join(_path(error)))
     cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, UnsupportedParameter):
+    if isinstance(cause, RefusedParameter):
         param = f"{place}.{cause.name}" if place else cause.name
-        return InvalidRequest(f"{place}: {cause}" if place else str(cause), param=param)
-    if error["type"] == "extra_forbidden":
-        return InvalidRequest(f"{place} is not a parameter of this route; remove it.", param=place)
+        return InvalidRequest(f"{place}.{cause}" if place else str(cause), param=param)
     if error["type"] == "missing":
         return InvalidRequest(f"{place} is missing; it is required.", param=place)
     message = _word(error)
@@ -131,11 +148,7 @@ def _word(error: ErrorDetails) -> str:
 
 def _path(error: ErrorDetails) -> list[str]:
     """The names and indices of its place, without pydantic's marks for a union's branches."""
-    *places, last = error["loc"] or ("",)
-    kept = [str(place) for place in places if not _is_mark(place)]
-    if last != "" and (error["type"] == "extra_forbidden" or not _is_mark(last)):
-        kept.append(str(last))
-    return kept
+    return [str(place) for place in error["loc"] if not _is_mark(place)]
 
 
 def _is_mark(place: str | int) -> bool:

@@ -80,3 +80,9 @@ def test_a_body_is_allowed_up_to_the_limit() -> None:
     assert read(fill(MAX_BODY_BYTES))
     with pytest.raises(BodyTooLarge, match=f"{MAX_BODY_BYTES + 1:,} bytes; {MAX_BODY_BYTES:,}"):
         read(fill(MAX_BODY_BYTES + 1))
+
+
+def test_the_last_of_very_many_keys_is_found_twice() -> None:
+    keys = ",".join(f'"{number}":1' for number in range(200_000))
+    with pytest.raises(InvalidRequest, match="'199999' twice"):
+        read("{" + keys + ',"199999":1}')

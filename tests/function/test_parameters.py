@@ -38,7 +38,7 @@ CHAT_REFUSALS: list[tuple[dict[str, Any], str | None, str]] = [
     (
         {"messages": [USER | {"tool_calls": [1]}]},
         "messages.0.tool_calls",
-        "messages.0: tool_calls is [1], which this endpoint does not support; "
+        "messages.0.tool_calls is [1], which this endpoint does not support; "
         "leave it out or set it to [].",
     ),
     (
@@ -112,7 +112,7 @@ def test_a_raw_prompts_refusal_names_the_place_and_the_limit(
         ({"input": "a", "inputs": "a"}, "send either input or inputs"),
         ({"inputs": ["a"]}, 'inputs is ["a"]: it must be a valid string.'),
         ({"inputs": "a", "parameters": 1}, "parameters is 1: "),
-        ({"inputs": "a", "parameters": {"watermark": True}}, "parameters: watermark is true"),
+        ({"inputs": "a", "parameters": {"watermark": True}}, "parameters.watermark is true"),
         ({"inputs": "a", "parameters": {"beams": 1}}, "parameters.beams is not a parameter"),
         (
             {"inputs": "a", "parameters": {"num_return_sequences": 2}, "stream": True},
