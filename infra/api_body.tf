@@ -48,20 +48,23 @@ locals {
       }
     }
   }
-  undocumented = merge(
-    { "x-amazon-apigateway-any-method" = local.anything_else },
-    { for method in ["options"] : method => local.preflight if var.cors_origin != null },
-  )
-
   paths = merge(
-    { "/{proxy+}" = local.undocumented },
+    { "/{proxy+}" = { "x-amazon-apigateway-any-method" = local.anything_else } },
     {
       for path, methods in local.documented.paths : path => merge(
-        local.undocumented,
+        { "x-amazon-apigateway-any-method" = local.anything_else },
         { for method, operation in methods : method => merge(operation, local.guarded) },
+        { for method in ["options"] : method => merge(local.preflight, local.path_parameters[path]) if var.cors_origin != null },
       )
     },
   )
+  path_parameters = {
+    for path in keys(local.documented.paths) : path => {
+      parameters = [
+        for name in flatten(regexall("\\{(\\w+)\\}", path)) : { name = name, in = "path", required = true, schema = { type = "string" } }
+      ]
+    }
+  }
 
   schemes = merge(
     {
