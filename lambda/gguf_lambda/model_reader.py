@@ -48,8 +48,17 @@ def _read(file: int, blocks: Iterator[int], running: threading.Semaphore) -> Non
     buffer = bytearray(BLOCK_BYTES)
     with contextlib.suppress(OSError):
         for offset in blocks:
-            os.preadv(file, [buffer], offset)
+            if not _is_cached(file, offset):
+                os.preadv(file, [buffer], offset)
     running.release()
+
+
+def _is_cached(file: int, offset: int) -> bool:
+    """Whether a block's beginning is in memory already; False where nobody can say."""
+    try:
+        return os.preadv(file, [bytearray(1)], offset, os.RWF_NOWAIT) > 0
+    except (OSError, AttributeError):  # not there, or no Linux
+        return False
 
 
 def _close(file: int, running: threading.Semaphore) -> None:
