@@ -18,6 +18,7 @@ from gguf_lambda.errors import Interrupted, ModelError
 from gguf_lambda.sampling import Sampling
 
 DECODE_ABORTED = 2
+LOWEST_TEMPERATURE = 1e-6  # below it logits overflow, and it is greedy decoding anyway
 LOG_LEVEL_ERROR = 4
 
 _error_lines: list[str] = []
@@ -255,7 +256,7 @@ def _create_context(model: ctypes.c_void_p, length: int, threads: int) -> ctypes
 
 
 def _drawing_parts(sampling: Sampling) -> Iterator[ctypes.c_void_p]:
-    if sampling.temperature == 0.0:
+    if sampling.temperature < LOWEST_TEMPERATURE:
         yield llama_cpp.llama_sampler_init_greedy()
         return
     if sampling.top_k:
@@ -269,7 +270,8 @@ def _drawing_parts(sampling: Sampling) -> Iterator[ctypes.c_void_p]:
 
 
 def _choose_seed(seed: int | None) -> int:
-    return int.from_bytes(os.urandom(4)) if seed is None else seed % 2**32
+    # The highest one is llama.cpp's word for "any": a seed of -1 must repeat as well.
+    return int.from_bytes(os.urandom(4)) if seed is None else seed % (2**32 - 1)
 
 
 def _last_error() -> str:

@@ -113,8 +113,10 @@ class ChatBody(GenerationBody):
     logprobs: bool = False
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
     truncate_history: bool = False
+    continue_final_message: bool | None = None
 
     unsupported: ClassVar[dict[str, tuple[object, ...]]] = {
+        "add_generation_prompt": (True, False),
         "audio": (),
         "function_call": ("none", "auto"),
         "functions": ([],),
@@ -152,6 +154,12 @@ class ChatBody(GenerationBody):
             raise ValueError("max_tokens and max_completion_tokens mean the same; send one")
         if self.top_logprobs is not None and not self.logprobs:
             raise ValueError("top_logprobs goes with logprobs true")
+        is_continuation = self.messages[-1].role == "assistant"
+        if self.continue_final_message not in (None, is_continuation):
+            raise ValueError(
+                "continue_final_message is true exactly when the last message is the assistant's; "
+                "leave it out"
+            )
         return self
 
     @property

@@ -18,6 +18,7 @@ REFUSALS = re.compile(
             r"^n is over 1 with stream true",
             r"num_return_sequences is over 1 with stream true",
             r"^stream_options goes with stream true",
+            r"^continue_final_message is true exactly when",
             r"^top_logprobs goes with logprobs true",
             r"^prompt has several texts with stream true",
             r"^echo with logprobs asks",

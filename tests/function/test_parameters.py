@@ -64,6 +64,7 @@ CHAT_REFUSALS: list[tuple[dict[str, Any], str | None, str]] = [
     ({"max_tokens": 1, "max_completion_tokens": 1}, None, "mean the same; send one."),
     ({"stream": True, "n": 2}, None, "ask for one choice or do not stream"),
     ({"stream_options": {}}, None, "stream_options goes with stream true"),
+    ({"continue_final_message": True}, None, "exactly when the last message is the assistant's"),
     ({"tools": [{}]}, "tools", "tools is [{}], which this endpoint does not support; "),
     ({"response_format": {"type": "json_object"}}, "response_format", "does not support"),
     ({"beams": 4}, "beams", "beams is not a parameter of this route; remove it."),

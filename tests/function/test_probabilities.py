@@ -154,6 +154,19 @@ def test_choices_are_those_of_their_own_seeds(composition: Composition) -> None:
     assert together["usage"]["prompt_tokens"] == alone[0]["usage"]["prompt_tokens"]
 
 
+@pytest.mark.parametrize("seed", [-1, 0, 2**32 - 1, -(2**63)])
+def test_every_seed_repeats(composition: Composition, seed: int) -> None:
+    more = {"temperature": 2, "seed": seed}
+    first, again = (ask(composition, "こんにちは", **more)["choices"] for _ in range(2))
+    assert first == again
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-45, 1e-20, 1e-5])
+def test_the_lowest_temperatures_are_greedy(composition: Composition, temperature: float) -> None:
+    greedy = ask(composition, "こんにちは")["choices"]
+    assert ask(composition, "こんにちは", temperature=temperature)["choices"] == greedy
+
+
 def test_penalties_count_the_answer_and_not_the_prompt(composition: Composition) -> None:
     one = {"max_tokens": 1, "logprobs": True, "top_logprobs": 1}
     hard = {"frequency_penalty": 2, "presence_penalty": 2}
