@@ -37,7 +37,7 @@ variable "quantization" {
   type        = string
   default     = "Q4_K_M"
   validation {
-    condition     = can(regex("^[A-Z0-9_]+$", var.quantization))
+    condition     = can(regex("^[A-Z0-9_]+(-pure)?$", var.quantization))
     error_message = "quantization must be a GGUF format such as Q4_K_M."
   }
 }
