@@ -8,6 +8,8 @@ PYTHON ?= python3
 PORT ?= 8080
 MODEL ?= demo
 TORCH_INDEX_URL ?=
+TOOL ?= docker
+CHECKOV_VERSION := 3.3.30
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/gguf-lambda
 
 VENV := .venv
@@ -56,6 +58,8 @@ check: $(VENV)/.test ## format, lint, types; changes nothing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy lambda tests
+	@if command -v terraform >/dev/null; then terraform fmt -check -recursive infra; \
+	    else echo "skipped terraform fmt: terraform is not installed"; fi
 
 .PHONY: format
 format: $(VENV)/.test ## format and fix what can be fixed
@@ -65,6 +69,37 @@ format: $(VENV)/.test ## format and fix what can be fixed
 .PHONY: model
 model: $(VENV)/.build ## build models/NAME from Hugging Face (MODEL=NAME)
 	@$(BIN)/python -m model_build build $(MODEL)
+
+.PHONY: openapi
+openapi: $(VENV)/.test ## write infra/openapi.json anew from the code
+	@$(BIN)/python -m gguf_lambda.openapi | $(BIN)/python infra/simplify_openapi.py >infra/openapi.json.new
+	@mv infra/openapi.json.new infra/openapi.json
+
+.PHONY: image
+image: ## build the container image (MODEL= a folder under models/, TOOL= docker, podman, buildah)
+	@$(TOOL) build --build-arg MODEL=$(MODEL) --build-arg MODEL_FROM=folder -t gguf-lambda:$(MODEL) .
+
+.PHONY: image-test
+image-test: $(VENV)/.test ## build the image with buildah and run it as Lambda does (as root)
+	@IMAGE_TEST=1 $(BIN)/pytest tests/image $(ARGS)
+
+.PHONY: deploy
+deploy: ## terraform apply
+	@terraform -chdir=infra init -input=false
+	@terraform -chdir=infra apply
+
+.PHONY: destroy
+destroy: ## terraform destroy
+	@terraform -chdir=infra destroy
+
+.PHONY: audit
+audit: $(CACHE)/checkov/.installed ## checkov on infra/ and the Dockerfile
+	@$(CACHE)/checkov/bin/checkov -d infra --framework terraform --compact --quiet --skip-download
+	@$(CACHE)/checkov/bin/checkov -f Dockerfile --framework dockerfile --compact --quiet --skip-download
+
+.PHONY: soak
+soak: $(VENV)/.test ## ten thousand requests in a row: same memory, same answers, same process
+	@PYTHONPATH=lambda:tests $(BIN)/python -m soak
 
 .PHONY: lock
 lock: $(UV) ## resolve requirements/*.txt anew from pyproject.toml
@@ -107,6 +142,12 @@ $(WHEELS)/.built: | $(UV)
 	    -w $(WHEELS) 2>&1 | tee $(WHEELS)/build.log | awk "$$SHOW_PROGRESS" || \
 	    { tail -n 15 $(WHEELS)/build.log; \
 	    echo "llama.cpp could not be built; $(WHEELS)/build.log has the whole story." >&2; exit 1; }
+	@touch $@
+
+$(CACHE)/checkov/.installed:
+	$(call say,installing checkov in an environment of its own)
+	@$(PYTHON) -m venv $(CACHE)/checkov
+	@$(CACHE)/checkov/bin/pip install --quiet checkov==$(CHECKOV_VERSION)
 	@touch $@
 
 $(VENV)/.run: requirements/runtime.txt requirements/gateway.txt $(WHEELS)/.built | $(UV)
