@@ -9,20 +9,24 @@ from model_build.catalog import CatalogEntry
 from model_build.checkpoint import Checkpoint
 from model_build.errors import SourceError
 from model_build.gguf_logits import open_reader
-from model_build.pipeline import Job, build_model, verify_model
+from model_build.job import Job
 from model_build.progress import Report
+from model_build.quantization import check_type
 from model_build.ready_made import PROBE_IDS, install_gguf
 from model_build.source import Source, open_source
 
 
 def build(entry: CatalogEntry, given: str, models: Path, report: Report) -> Path:
     """Build the entry from the given path or id, or from its own repository."""
+    check_type(entry.quantization)
     source = _open(entry, given, entry.revision, report)
     if entry.licence == "unknown":
         entry = replace(entry, licence=source.licence)
     _tell_licence(entry, report)
     if source.is_gguf:
         return install_gguf(entry, source, models, report)
+    from model_build.pipeline import build_model  # noqa: PLC0415  # imports torch
+
     return build_model(_create_job(entry, source, models), report)
 
 
@@ -42,6 +46,8 @@ def verify(
     source = _open(entry, given, revision, report)
     if source.is_gguf:
         raise SourceError(f"{given} is no checkpoint; --from takes a folder or OWNER/NAME.")
+    from model_build.pipeline import verify_model  # noqa: PLC0415  # imports torch
+
     verify_model(_create_job(entry, source, folder.folder.parent), folder, report)
 
 

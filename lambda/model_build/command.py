@@ -71,7 +71,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 def _build(options: argparse.Namespace, report: Report) -> None:
     if options.model == "demo" and options.source is None:
         return _demo(options, report)
-    from model_build.building import build  # noqa: PLC0415  # imports torch
+    from model_build.building import build  # noqa: PLC0415  # imports half a second's worth
 
     folder = build(_choose_entry(options), options.source or options.model, options.models, report)
     report(f"Built {folder}; serve it with `make run MODEL={folder.name}`.")
@@ -91,7 +91,7 @@ def _choose_entry(options: argparse.Namespace) -> CatalogEntry:
 
 
 def _verify(options: argparse.Namespace, report: Report) -> None:
-    from model_build.building import verify  # noqa: PLC0415  # imports torch
+    from model_build.building import verify  # noqa: PLC0415
 
     folder = open_model(options.models / options.model)
     entry = find_entry(options.model) or CatalogEntry(name=options.model)

@@ -3,23 +3,20 @@
 Everything happens in a hidden folder beside the models; only a verified build gets its name.
 """
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gguf_lambda.engine import Engine
 from gguf_lambda.model_folder import ModelFolder, hash_file
-from gguf_lambda.prompt import Message
 from gguf_lambda.tokenizer import GgufTokenizer, SentencePieceTokenizer, Tokenizer
-from model_build.catalog import CatalogEntry
-from model_build.checkpoint import Checkpoint, is_t5
-from model_build.errors import SourceError, VerificationError
+from model_build.checkpoint import is_t5
+from model_build.errors import VerificationError
 from model_build.gguf_export import export_gguf
 from model_build.installation import new_folder
+from model_build.job import Job
 from model_build.manifest import BuiltModel, write_manifest
 from model_build.probes import Probe, encode_probe, probe_answers
 from model_build.progress import Report
@@ -42,34 +39,13 @@ from model_build.verification import (
 TOKENIZER_FILE, TEMPLATE_FILE = "tokenizer.model", "chat_template.jinja"
 
 
-@dataclass(frozen=True)
-class Job:
-    """One build: what of, by which recipe, and where to."""
-
-    entry: CatalogEntry
-    checkpoint: Checkpoint
-    source: Mapping[str, str]
-    models: Path
-    answers: Sequence[tuple[Sequence[Message], str]] = ()  # the model's own use, for probes
-
-    @property
-    def template(self) -> str:
-        template = self.entry.read_template() or self.checkpoint.chat_template
-        if not template:
-            raise SourceError(
-                f"{self.entry.name} has no chat template; put a chat_template.jinja into its "
-                "folder, or an entry for it into model_build/catalog.toml."
-            )
-        return template
-
-
 Extra = Callable[[Sequence[Probe], Path], Mapping[str, Any]]
 
 
 def build_model(job: Job, report: Report, extra: Extra = lambda probes, path: {}) -> Path:
     """Build, verify and install the model; returns its folder. extra adds figures of its own."""
     quantization = check_type(job.entry.quantization)
-    check_free_space(job)
+    job.check_free_space()
     with new_folder(job.models, job.entry.name) as folder:
         full = folder / "full.gguf"
         quantized = folder / f"{job.entry.name}-{quantization.lower()}.gguf"
@@ -117,18 +93,6 @@ def verify_model(job: Job, folder: ModelFolder, report: Report) -> None:
         loss = compare_quantization(expected, folder.model_path, probes)
         rows = [("16 bits to PyTorch", conversion), (f"{installed.quantization} to 16", loss)]
         report(format_table(rows))
-
-
-def check_free_space(job: Job) -> None:
-    """Raise SourceError where the 16-bit and the 4-bit file would not fit beside each other."""
-    job.models.mkdir(parents=True, exist_ok=True)
-    wanted = job.checkpoint.weights_bytes * 4 // 3
-    free = shutil.disk_usage(job.models).free
-    if free < wanted:
-        raise SourceError(
-            f"Building {job.entry.name} takes about {wanted / 1e9:.1f} GB of disk, but "
-            f"{job.models} has {free / 1e9:.1f} GB free; free some space or give --models."
-        )
 
 
 def prove_tokenizer(job: Job, full: Path, target: Path) -> tuple[ServedTokenizer, list[Probe]]:

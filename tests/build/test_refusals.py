@@ -16,7 +16,8 @@ from model_build.building import build, verify
 from model_build.checkpoint import Checkpoint
 from model_build.errors import BuildError, CatalogError, SourceError, VerificationError
 from model_build.gguf_export import export_gguf
-from model_build.pipeline import Job, prove_tokenizer
+from model_build.job import Job
+from model_build.pipeline import prove_tokenizer
 from model_build.quantization import check_type, quantize_gguf
 from model_build.tensor_check import check_tensors
 from model_build.verification import compare_conversion

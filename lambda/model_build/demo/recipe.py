@@ -17,7 +17,8 @@ from model_build.demo.training import END_ID, answer_greedily, train_model
 from model_build.demo.vocabulary import VOCABULARY_SIZE, train_vocabulary
 from model_build.errors import VerificationError
 from model_build.gguf_logits import open_reader
-from model_build.pipeline import Job, build_model
+from model_build.job import Job
+from model_build.pipeline import build_model
 from model_build.probes import Probe
 from model_build.served_tokenizer import read_format
 
