@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from gateway_process import GatewayProcess, running_gateway
 
+LOG_SECONDS = 10.0
 COMMAND = (sys.executable, "-m", "gguf_lambda")
 
 
@@ -38,5 +40,11 @@ def read_lines(gateway: GatewayProcess) -> list[dict[str, Any]]:
     return [json.loads(line) for line in gateway.log.all if line.startswith("{")]
 
 
-def find_lines(gateway: GatewayProcess, words: str) -> list[dict[str, Any]]:
-    return [line for line in read_lines(gateway) if words in str(line.get("message"))]
+def find_lines(gateway: GatewayProcess, words: str, count: int = 1) -> list[dict[str, Any]]:
+    """The structured lines whose message has these words, once there are so many."""
+    deadline = time.monotonic() + LOG_SECONDS
+    while True:
+        found = [line for line in read_lines(gateway) if words in str(line.get("message"))]
+        if len(found) >= count or time.monotonic() > deadline:
+            return found
+        time.sleep(0.02)

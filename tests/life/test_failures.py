@@ -32,7 +32,7 @@ def test_a_model_that_cannot_be_served_is_told_once_and_given_up(
             assert answer.status_code == 503
             assert answer.json()["error"]["code"] == "model_unavailable"
             wait_for_end(process)
-            assert len(find_lines(gateway, str(path))) >= count
+            assert len(find_lines(gateway, str(path), count)) >= count
 
 
 def load(path: Path) -> None:
