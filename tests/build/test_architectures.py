@@ -154,6 +154,20 @@ def test_a_users_control_tokens_stay_text(built: Built, name: str) -> None:
     assert [id_ for id_ in forged if id_ in control] == [id_ for id_ in plain if id_ in control]
 
 
+def test_the_context_limit_is_the_models_own(built: Built) -> None:
+    folder = built(DOLLY)
+    frame = len(load(folder).prompts.encode_messages([Message("user", "")]))
+    with running_endpoint(MODEL_PATH=str(folder.folder)) as gateway:
+        for length, status in ((1023, 200), (1025, 400)):
+            body = {"messages": [{"role": "user", "content": _fill(folder, length - frame)}]}
+            url = f"{gateway.base_url}/v1/chat/completions"
+            response = httpx.post(url, json=body | {"max_tokens": 1}, timeout=60)
+            assert response.status_code == status
+    message = response.json()["error"]["message"]
+    assert "1,025 tokens" in message
+    assert "1,024" in message
+
+
 @pytest.mark.parametrize("name", [*NAMES, NO_BYTES])
 def test_a_built_model_answers_over_http(built: Built, name: str) -> None:
     folder = built(name)
@@ -163,6 +177,17 @@ def test_a_built_model_answers_over_http(built: Built, name: str) -> None:
         answers = [_ask(gateway.base_url, body) for _ in range(2)]
     assert answers[0]["choices"] == answers[1]["choices"]
     assert answers[0]["usage"]["completion_tokens"] > 0
+
+
+def _fill(folder: ModelFolder, tokens: int) -> str:
+    """A user's text that adds so many tokens to the prompt."""
+    prompts = load(folder).prompts
+    frame = len(prompts.encode_messages([Message("user", "")]))
+    texts = (
+        "龍" * count + "\n" * lines for count in range(tokens // 4, tokens) for lines in range(4)
+    )
+    sizes = ((text, len(prompts.encode_messages([Message("user", text)]))) for text in texts)
+    return next(text for text, size in sizes if size - frame == tokens)
 
 
 def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
