@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,12 +20,13 @@ def running_function(
     *flags: str, loaded: bool = True, wait: bool = True, **settings: str | Path
 ) -> Iterator[GatewayProcess]:
     """The function with these settings; started when `wait`, its model loaded when `loaded`."""
-    env = {"THREADS": "1", **{name: str(value) for name, value in settings.items()}}
     health = ["--health-path", "/health"] if loaded else []
-    with running_gateway(
-        COMMAND, "--lambda-limits", *health, *flags, env=env, wait=wait
-    ) as gateway:
-        yield gateway
+    with tempfile.TemporaryDirectory() as folder:
+        env = {"THREADS": "1", "TMPDIR": folder}
+        env |= {name: str(value) for name, value in settings.items()}
+        command = running_gateway(COMMAND, "--lambda-limits", *health, *flags, env=env, wait=wait)
+        with command as gateway:
+            yield gateway
 
 
 def find_function(gateway: GatewayProcess) -> int:

@@ -94,6 +94,18 @@ def test_a_failure_in_mid_stream_is_told_in_the_trailers() -> None:
     }
 
 
+@pytest.mark.parametrize("mode", ["stream", "buffered"])
+def test_an_error_nobody_foresaw_is_a_500_and_the_loop_goes_on(mode: ResponseMode) -> None:
+    recorder = Recorder([EVENT, EVENT])
+    converse(recorder, ValueError("secret"), mode=mode)
+    for answer in recorder.answers:
+        assert answer.line.endswith("/response HTTP/1.1")
+        assert b'"statusCode": 500' in answer.payload
+        assert b"The function failed; the log has the details" in answer.payload
+        assert b"secret" not in answer.payload
+    assert len(recorder.answers) == 2
+
+
 @pytest.mark.parametrize("body", [b"", b"x" * FIVE_MB, "鱚".encode()])
 def test_a_buffered_answer(body: bytes) -> None:
     answer = converse(Recorder([EVENT]), body, mode="buffered")[1]
