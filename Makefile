@@ -54,12 +54,11 @@ test: $(VENV)/.test ## install what the tests need and run them all
 	@$(BIN)/pytest $(ARGS)
 
 .PHONY: check
-check: $(VENV)/.test ## format, lint, types; changes nothing
+check: $(VENV)/.test ## format, lint, types, terraform fmt and validate; changes nothing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy lambda tests
-	@if command -v terraform >/dev/null; then terraform fmt -check -recursive infra; \
-	    else echo "skipped terraform fmt: terraform is not installed"; fi
+	@$(BIN)/pytest --quiet tests/infra/test_terraform_test.py -k formatted_and_valid
 
 .PHONY: format
 format: $(VENV)/.test ## format and fix what can be fixed
