@@ -14,11 +14,11 @@ from gguf_lambda.errors import ModelError
 from gguf_lambda.model_folder import ModelFolder, open_model
 from model_build.building import build, verify
 from model_build.checkpoint import Checkpoint
-from model_build.errors import BuildError, CatalogError, SourceError, VerificationError
+from model_build.errors import BuildError, SourceError, VerificationError
 from model_build.gguf_export import export_gguf
 from model_build.job import Job
 from model_build.pipeline import prove_tokenizer
-from model_build.quantization import check_type, quantize_gguf
+from model_build.quantization import quantize_gguf
 from model_build.tensor_check import check_tensors
 from model_build.verification import compare_conversion
 
@@ -143,17 +143,3 @@ def test_a_checkpoint_without_a_template_is_told_the_remedy(
     entry = replace(small_entry(ELYZA), chat_template=None)
     with pytest.raises(SourceError, match="no chat template"):
         build(entry, str(checkpoints[ELYZA]), tmp_path / "models", silent)
-
-
-@pytest.mark.parametrize("name", ["Q4_0", "q4_k_s", "IQ4_NL", "Q4_K_M-pure"])
-def test_other_four_bit_types_build(
-    checkpoints: dict[str, Path], tmp_path: Path, name: str
-) -> None:
-    entry = replace(small_entry(ELYZA), quantization=name)
-    folder = build(entry, str(checkpoints[ELYZA]), tmp_path, silent)
-    assert open_model(folder).manifest.quantization == check_type(name)
-
-
-def test_a_type_that_is_not_four_bits_is_refused_by_name() -> None:
-    with pytest.raises(CatalogError, match="Q9_K is no 4-bit type"):
-        check_type("Q9_K")
