@@ -40,7 +40,9 @@ def export_gguf(
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ResourceWarning)  # upstream leaves files open
-            exporter(checkpoint.folder, types[precision], path, model_name=name).write()
+            export = exporter(checkpoint.folder, types[precision], path, model_name=name)
+            export.dir_model_card = Path(name)  # else the folder's name is told in the metadata
+            export.write()
     except (BuildError, MemoryError):
         raise
     except Exception as error:  # upstream and its parts raise whatever they like
