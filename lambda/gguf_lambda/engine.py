@@ -109,13 +109,29 @@ class Engine:
         count = llama_cpp.llama_tokenize(self._vocab, data, len(data), ids, size, False, False)
         return list(ids[:count])
 
-    def begin_with(self, ids: Sequence[int]) -> None:
-        """Evaluate what most prompts begin with, and keep it for all that do."""
+    def begin_with(self, ids: Sequence[int], state: bytes | None = None) -> bool:
+        """Keep what most prompts begin with, for all that do; whether state gave it.
+
+        state is what save_beginning() gave for these ids; without one, or when llama.cpp does
+        not accept it, they are evaluated.
+        """
         self._beginning = tuple(ids)
+        self._chunks.clear()
+        self._forget_after(0)
+        if state is not None:
+            self._saved = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
+            if self._restore_beginning():
+                return True
+            self._forget_after(0)
         self.prefill(ids, lambda: True)
         size = llama_cpp.llama_state_seq_get_size(self._context, 0)
         self._saved = (ctypes.c_uint8 * size)()
         llama_cpp.llama_state_seq_get_data(self._context, self._saved, size, 0)
+        return False
+
+    def save_beginning(self) -> bytes:
+        """The state of the evaluated beginning, for engines with this model and llama.cpp."""
+        return bytes(self._saved or b"")
 
     def prefill(self, ids: Sequence[int], is_wanted: Callable[[], bool]) -> int:
         """Evaluate a prompt (ids, at least one), reusing the chunks that are evaluated already.
@@ -206,12 +222,20 @@ class Engine:
     def _keep(self, chunks: Sequence[Chunk]) -> int:
         """Forget what these chunks do not begin with; how many of them are evaluated."""
         kept = count_shared(self._chunks, chunks)
-        if not kept and self._saved and chunks and chunks[0] == self._beginning:
-            llama_cpp.llama_state_seq_set_data(self._context, self._saved, len(self._saved), 0)
-            self._chunks, kept = [self._beginning], 1
+        if not kept and chunks and chunks[0] == self._beginning and self._restore_beginning():
+            kept = 1
         del self._chunks[kept:]
         self._forget_after(sum(map(len, self._chunks)))
         return len(self._chunks)
+
+    def _restore_beginning(self) -> bool:
+        size = len(self._saved or b"")
+        if not size or size != llama_cpp.llama_state_seq_set_data(
+            self._context, self._saved, size, 0
+        ):
+            return False
+        self._chunks, self._evaluated = [self._beginning], len(self._beginning)
+        return True
 
     def _forget_after(self, count: int) -> None:
         self._evaluated = count

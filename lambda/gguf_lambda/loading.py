@@ -48,6 +48,11 @@ class ModelLoader:
     def elapsed_seconds(self) -> float:
         return self.load_seconds or time.monotonic() - self.began
 
+    @property
+    def beginning(self) -> str | None:
+        """How the beginning of the prompts came to be evaluated; None without a model."""
+        return self._model.beginning.origin if self._model else None
+
     def wait(self, timeout_seconds: float | None) -> bool:
         """Whether the load has ended, well or badly, within this time."""
         return self._is_settled.wait(timeout_seconds)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from gguf_lambda.beginning import Beginning, read_state
 from gguf_lambda.chunks import count_shared
 from gguf_lambda.completion import Generator
 from gguf_lambda.engine import Engine
@@ -26,6 +27,7 @@ class Model:
     tokenizer: Tokenizer
     prompts: PromptEncoder
     generator: Generator
+    beginning: Beginning
 
 
 def load_model(
@@ -44,15 +46,15 @@ def load_model(
     )
     tokenizer = _open_tokenizer(folder, engine)
     text = manifest.text
-    model = Model(
+    prompts = PromptEncoder(_read_format(folder, engine), tokenizer)
+    return Model(
         manifest=manifest,
         engine=engine,
         tokenizer=tokenizer,
-        prompts=PromptEncoder(_read_format(folder, engine), tokenizer),
+        prompts=prompts,
         generator=Generator(engine, tokenizer, newline=text.newline, trim=text.trim),
+        beginning=_warm_up(folder, engine, prompts, system_prompt),
     )
-    _warm_up(model, system_prompt)
-    return model
 
 
 def check_memory(model_bytes: int, available_bytes: int | None) -> None:
@@ -129,15 +131,22 @@ def _token_text(engine: Engine, token_id: str | None) -> str:
     return engine.token_text(int(token_id)) if token_id else ""
 
 
-def _warm_up(model: Model, system_prompt: str) -> None:
-    """Evaluate what all first questions begin with, so that no request pays for it."""
+def _warm_up(
+    folder: ModelFolder, engine: Engine, prompts: PromptEncoder, system_prompt: str
+) -> Beginning:
+    """Restore or evaluate what all first questions begin with, so that no request pays for it."""
     first, *others = (
-        model.prompts.encode_messages([Message("system", system_prompt), Message("user", text)])
+        prompts.encode_messages([Message("system", system_prompt), Message("user", text)])
         for text in PROBES
     )
     shared = min(count_shared(first, other) for other in others)
-    if 0 < shared < model.engine.context_length:
-        model.engine.begin_with(first[:shared])
+    if not 0 < shared < engine.context_length:
+        return Beginning((), "nothing is shared")
+    ids = tuple(first[:shared])
+    state, refusal = read_state(folder, ids)
+    if engine.begin_with(ids, state):
+        return Beginning(ids, "restored")
+    return Beginning(ids, f"evaluated: {refusal or 'llama.cpp refused its state'}")
 
 
 def _smallest(*lengths: int | None) -> int | None:

@@ -31,6 +31,7 @@ class ModelFiles(_Record):
     model: ModelFile
     tokenizer: ModelFile | None = None
     chat_template: ModelFile | None = None
+    beginning: ModelFile | None = None
 
 
 class TokenizerRecord(_Record):
@@ -57,6 +58,13 @@ class SamplingDefaults(_Record):
     repetition_penalty: float = 1.0
 
 
+class BeginningRecord(_Record):
+    """What files.beginning is the evaluated state of, and which llama.cpp evaluated it."""
+
+    token_ids: tuple[int, ...]
+    llama_cpp: str
+
+
 class Source(_Record):
     repository: str = ""
     revision: str = ""
@@ -78,6 +86,7 @@ class Manifest(_Record):
     suppress_token_ids: tuple[int, ...] = ()
     sampling: SamplingDefaults = SamplingDefaults()
     turn_limit_tokens: int = 0
+    beginning: BeginningRecord | None = None
 
 
 class ModelFolder:
@@ -97,8 +106,9 @@ class ModelFolder:
         return self.folder / tokenizer.path if tokenizer else None
 
     def check_sizes(self) -> None:
-        """Raise ModelError unless every file is there with the size the manifest says."""
-        for file in self._files():
+        """Raise ModelError unless every file it cannot do without has the manifest's size."""
+        files = self.manifest.files
+        for file in filter(None, (files.model, files.tokenizer, files.chat_template)):
             path = self.folder / file.path
             size = path.stat().st_size if path.is_file() else None
             if size is None:
@@ -111,17 +121,13 @@ class ModelFolder:
 
     def check_hashes(self) -> None:
         """Raise ModelError unless every file has the sha256 that the manifest says."""
-        for file in self._files():
+        for file in filter(None, vars(self.manifest.files).values()):
             digest = hash_file(self.folder / file.path)
             if digest != file.sha256:
                 raise ModelError(
                     f"{self.folder / file.path} has sha256 {digest} where its manifest says "
                     f"{file.sha256}; build or copy the model again."
                 )
-
-    def _files(self) -> list[ModelFile]:
-        files = self.manifest.files
-        return [file for file in (files.model, files.tokenizer, files.chat_template) if file]
 
 
 def open_model(path: str | Path) -> ModelFolder:

@@ -3,6 +3,7 @@
 Sizes and hashes are checked while the parts arrive; what is there already is not read again.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -51,7 +52,9 @@ def download(uri: str, client: Any = None, cache: Path | None = None) -> Path:
     missing = [file for file in files if not _is_there(folder / file.path, file)]
     _check_room(folder, sum(file.size for file in missing))
     for file in missing:
-        _download_file(source, folder, file)
+        is_optional = file is manifest.files.beginning
+        with contextlib.suppress(*[ModelError] if is_optional else []):
+            _download_file(source, folder, file)
     (folder / MANIFEST_NAME).write_bytes(data)
     return folder
 

@@ -48,7 +48,9 @@ class Telemetry:
         self._load_began, self._load_seconds = loader.began, loader.elapsed_seconds
         name = loader.manifest.name if loader.manifest else ""
         seconds = _round(self._load_seconds)
-        self._logger.info("The model is loaded.", model=name, load_seconds=seconds)
+        self._logger.info(
+            "The model is loaded.", model=name, load_seconds=seconds, beginning=loader.beginning
+        )
 
     def report_predecessor(self, doing: dict[str, Any]) -> None:
         """A process before this one died at its work."""

@@ -36,7 +36,7 @@ def write_manifest(built: BuiltModel, entry: CatalogEntry) -> None:
         "quantization": built.quantization,
         "context_length": built.context_length,
         "memory_mb": entry.memory_mb or _estimate_memory_mb(built),
-        "files": {role: _describe(built.folder / name) for role, name in built.files.items()},
+        "files": {role: describe_file(built.folder / name) for role, name in built.files.items()},
         "tokenizer": dict(built.tokenizer),
         "text": {"newline": entry.newline, "trim": entry.trim},
         "stop": list(entry.stop),
@@ -49,7 +49,8 @@ def write_manifest(built: BuiltModel, entry: CatalogEntry) -> None:
     (built.folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
 
 
-def _describe(path: Path) -> dict[str, object]:
+def describe_file(path: Path) -> dict[str, object]:
+    """A file as the manifest lists it."""
     return {"path": path.name, "size": path.stat().st_size, "sha256": hash_file(path)}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from gguf_lambda.engine import Engine
 from gguf_lambda.model_folder import ModelFolder, hash_file
 from gguf_lambda.tokenizer import GgufTokenizer, SentencePieceTokenizer, Tokenizer
+from model_build.beginning import write_beginning
 from model_build.checkpoint import is_t5
 from model_build.errors import VerificationError
 from model_build.gguf_export import export_gguf
@@ -71,6 +72,7 @@ def build_model(job: Job, report: Report, extra: Extra = lambda probes, path: {}
         full.unlink()
         (folder / TEMPLATE_FILE).write_text(job.template + "\n", encoding="utf-8")
         write_manifest(_describe(job, folder, served, quantized, figures), job.entry)
+        write_beginning(folder)
     return job.models / job.entry.name
 
 

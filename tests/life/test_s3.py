@@ -5,6 +5,7 @@ import os
 import resource
 import threading
 from collections.abc import Iterator
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,19 @@ def test_the_model_arrives_whole_and_once(
     assert {path.name for path in folder.iterdir()} == {name, "manifest.json"}
     uploaded.delete_object(Bucket="models", Key=f"random/{name}")
     assert download(URI, uploaded, tmp_path) == folder
+
+
+def test_the_evaluated_beginning_comes_too_and_is_not_missed(
+    uploaded: "S3Client", random_model: Path, tmp_path: Path
+) -> None:
+    manifest = json.loads((random_model / "manifest.json").read_bytes())
+    file = {"path": "beginning.state", "size": 5, "sha256": sha256(b"state").hexdigest()}
+    manifest["files"]["beginning"] = file
+    body = json.dumps(manifest).encode()
+    uploaded.put_object(Bucket="models", Key="random/manifest.json", Body=body)
+    assert not (download(URI, uploaded, tmp_path) / "beginning.state").exists()
+    uploaded.put_object(Bucket="models", Key="random/beginning.state", Body=b"state")
+    assert (download(URI, uploaded, tmp_path) / "beginning.state").read_bytes() == b"state"
 
 
 def test_the_function_serves_a_model_from_s3(
