@@ -252,12 +252,13 @@ def _load_model(path: Path, mmap: bool) -> ctypes.c_void_p:
         llama_cpp.LLAMA_LOAD_MODE_MMAP if mmap else llama_cpp.LLAMA_LOAD_MODE_NONE
     )
     parameters.n_gpu_layers = 0
+    _error_lines.clear()
     model = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
     if not model:
-        raise ModelError(
-            f"{path} cannot be loaded as a GGUF model ({_last_error()}); "
-            "build or download it again."
-        )
+        reason = _error_lines[0] if _error_lines else "llama.cpp gave no reason"
+        is_memory = "alloc" in reason
+        remedy = "give the function more memory" if is_memory else "build or download it again"
+        raise ModelError(f"{path} cannot be loaded as a GGUF model ({reason}); {remedy}.")
     return model  # type: ignore[no-any-return]
 
 

@@ -4,7 +4,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,19 @@ COMMAND = (sys.executable, "-m", "gguf_lambda")
 
 @contextmanager
 def running_function(
-    *flags: str, loaded: bool = True, wait: bool = True, **settings: str | Path
+    *flags: str,
+    command: Sequence[str] = COMMAND,
+    loaded: bool = True,
+    wait: bool = True,
+    **settings: str | Path,
 ) -> Iterator[GatewayProcess]:
     """The function with these settings; started when `wait`, its model loaded when `loaded`."""
     health = ["--health-path", "/health"] if loaded else []
     with tempfile.TemporaryDirectory() as folder:
         env = {"THREADS": "1", "TMPDIR": folder}
         env |= {name: str(value) for name, value in settings.items()}
-        command = running_gateway(COMMAND, "--lambda-limits", *health, *flags, env=env, wait=wait)
-        with command as gateway:
+        limits = ["--lambda-limits", *health, *flags]
+        with running_gateway(command, *limits, env=env, wait=wait) as gateway:
             yield gateway
 
 

@@ -2,20 +2,27 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from gateway_process import wait_for_end, wait_for_state
+from gateway_process import read_state, wait_for_end, wait_for_state
 from gguf_lambda.errors import ModelError
 from gguf_lambda.model import check_memory, load_model
 from gguf_lambda.model_folder import open_model
 from life.lambda_function import find_function, find_lines, running_function
+from life.random_model import write_random_model
 
 SHORT = {"input": "a", "parameters": {"max_new_tokens": 2}}
 LONG = {"input": "a", "parameters": {"max_new_tokens": 16000}, "stream": True}
+WITH_700_MB = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))
+os.execv(sys.executable, [sys.executable, "-m", "gguf_lambda"])
+"""
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut"])
@@ -75,6 +82,25 @@ def test_memory_that_does_not_suffice_is_told_before_the_kernel_kills(tmp_path: 
         load(path)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+def test_memory_that_ran_out_while_loading_is_told_and_a_fresh_process_follows(
+    tmp_path: Path,
+) -> None:
+    model = write_random_model(tmp_path, layers=1, width=64, context_length=1 << 21)  # 512 MB
+    command = [sys.executable, "-c", WITH_700_MB]
+    with running_function(command=command, loaded=False, MODEL_PATH=model) as gateway:
+        for count in (1, 2):
+            process = find_function(gateway)
+            answer = httpx.post(gateway.base_url, json=SHORT, timeout=60)
+            assert answer.status_code == 503
+            assert answer.json()["error"]["code"] == "model_unavailable"
+            wait_for_end(process)
+            lines = find_lines(gateway, "give the function more memory", count)
+            assert [line["error_type"] for line in lines] == ["ModelError"] * count
+    (model / "random-f16.gguf").unlink()
+
+
 def test_a_crash_in_mid_stream_is_told_and_a_fresh_process_serves_the_next(
     random_model: Path,
 ) -> None:
@@ -109,14 +135,21 @@ def test_a_function_killed_at_its_timeout_is_followed_by_a_fresh_one(random_mode
         assert find_function(gateway) != process
 
 
-def test_a_freeze_longer_than_the_timeout_does_no_harm(random_model: Path) -> None:
-    with running_function("--timeout-seconds", "1", MODEL_PATH=random_model) as gateway:
+@pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=pytest.mark.slow)])
+def test_a_freeze_longer_than_the_timeout_does_no_harm(random_model: Path, seconds: int) -> None:
+    greedy = {"input": "a", "parameters": {"max_new_tokens": 8, "do_sample": False}}
+    with (
+        running_function("--timeout-seconds", "1", MODEL_PATH=random_model) as gateway,
+        httpx.Client(base_url=gateway.base_url, timeout=30) as client,
+    ):
         process = find_function(gateway)
-        first = httpx.post(gateway.base_url, json=SHORT, timeout=30).json()
-        wait_for_state(process, "T")
-        time.sleep(2)  # its last deadline passes while it is frozen
-        assert httpx.post(gateway.base_url, json=SHORT, timeout=30).status_code == 200
-        assert first
+        before = client.post("/", json=greedy).raise_for_status().json()
+        wait_for_state(process, "T")  # as the gateway's SIGSTOP leaves it until the next request
+        time.sleep(seconds)  # its last deadline passes while it is frozen
+        assert read_state(process) == "T"
+        assert client.post("/", json=greedy).raise_for_status().json() == before
+        streamed = client.post("/", json={**greedy, "stream": True}).raise_for_status()
+        assert before[0]["generated_text"] in streamed.text
         assert find_function(gateway) == process
 
 
