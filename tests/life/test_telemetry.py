@@ -72,6 +72,7 @@ def test_an_answer_has_one_log_line_and_its_metrics(gateway: GatewayProcess) -> 
 
 
 def test_a_cold_start_and_its_load_are_counted_once(gateway: GatewayProcess) -> None:
+    gateway.log.wait_for('"ColdStart":[')
     cold = [line for line in read_lines(gateway) if "ColdStart" in line]
     assert len(cold) == 1
     assert cold[0]["LoadSeconds"][0] > 0
@@ -102,6 +103,27 @@ def test_a_sampled_trace_gets_prefill_and_decode(
         assert span["parent_id"] == "53995c3f42cd8ad8"
         assert began <= span["start_time"] <= span["end_time"] <= time.time()
     assert spans[1]["annotations"] == {"tokens": 3}
+
+
+def test_the_trace_of_a_cold_start_begins_with_the_load(random_model: Path) -> None:
+    began = time.time()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(("127.0.0.1", 0))
+        daemon.settimeout(20)
+        address = f"127.0.0.1:{daemon.getsockname()[1]}"
+        settings: dict[str, Any] = {"MODEL_PATH": random_model, "AWS_XRAY_DAEMON_ADDRESS": address}
+        with running_function(loaded=False, **settings) as cold:
+            for _ in range(2):
+                headers = {"X-Amzn-Trace-Id": f"{TRACE}1"}
+                answer = httpx.post(cold.base_url, json=BODY, headers=headers, timeout=30)
+                assert answer.status_code == 200
+            spans = [json.loads(daemon.recv(1 << 16).split(b"\n", 1)[1]) for _ in range(5)]
+    names = [span["name"] for span in spans]
+    assert names == ["load", "prefill", "decode", "prefill", "decode"]
+    load, prefill = spans[:2]
+    assert load["trace_id"] == prefill["trace_id"] == "1-5759e988-bd862e3fe1be46a994272793"
+    assert load["parent_id"] == "53995c3f42cd8ad8"
+    assert began <= load["start_time"] < load["end_time"] <= prefill["start_time"]
 
 
 def test_prompts_are_logged_only_where_the_deployment_asks(
