@@ -46,7 +46,8 @@ class Engine:
         self._model = _load_model(path, mmap)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
-        self.context_length = self._choose_context_length(context_length)
+        trained: int = llama_cpp.llama_model_n_ctx_train(self._model)
+        self.context_length = min(context_length or trained, trained)
         self._context = _create_context(self._model, self.context_length, threads)
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._beginning: Chunk = ()
@@ -72,13 +73,11 @@ class Engine:
             size = length + 1
 
     @property
-    def adds_bos(self) -> bool:
-        return bool(llama_cpp.llama_vocab_get_add_bos(self._vocab))
-
-    @property
-    def bos_id(self) -> int:
-        """The id of the token that begins a text, -1 where the model has none."""
-        return int(llama_cpp.llama_vocab_bos(self._vocab))
+    def bos_ids(self) -> tuple[int, ...]:
+        """What the model wants before every text: its BOS token, or nothing."""
+        bos_id = int(llama_cpp.llama_vocab_bos(self._vocab))
+        adds_bos = llama_cpp.llama_vocab_get_add_bos(self._vocab)
+        return (bos_id,) if adds_bos and bos_id >= 0 else ()
 
     def is_end_of_generation(self, token_id: int) -> bool:
         return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token_id))
@@ -164,53 +163,37 @@ class Engine:
     @contextmanager
     def sampler(self, sampling: Sampling, prompt: Sequence[int]) -> Iterator[Callable[[], int]]:
         """A function that draws the next token from the current logits."""
-        chain = self._create_sampler(sampling, prompt)
+        chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
         try:
+            for part in self._sampler_parts(sampling, prompt):
+                llama_cpp.llama_sampler_chain_add(chain, part)
             yield lambda: int(llama_cpp.llama_sampler_sample(chain, self._context, -1))
         finally:
             llama_cpp.llama_sampler_free(chain)
 
-    def _create_sampler(self, sampling: Sampling, prompt: Sequence[int]) -> ctypes.c_void_p:
-        chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        for part in self._sampler_parts(sampling, prompt):
-            llama_cpp.llama_sampler_chain_add(chain, part)
-        return chain  # type: ignore[no-any-return]
-
     def _sampler_parts(
         self, sampling: Sampling, prompt: Sequence[int]
     ) -> Iterator[ctypes.c_void_p]:
-        size = self.vocabulary_size
-        if sampling.logit_bias:
-            biases = (llama_cpp.llama_logit_bias * len(sampling.logit_bias))(
-                *sampling.logit_bias.items()
-            )
+        size, length = self.vocabulary_size, self.context_length
+        frequency, presence = sampling.frequency_penalty, sampling.presence_penalty
+        if items := sampling.logit_bias.items():
+            biases = (llama_cpp.llama_logit_bias * len(items))(*items)
             yield llama_cpp.llama_sampler_init_logit_bias(size, len(biases), biases)
         if sampling.repetition_penalty != 1.0:
             penalty = llama_cpp.llama_sampler_init_penalties(
-                size, self.context_length, sampling.repetition_penalty, 0.0, 0.0
+                size, length, sampling.repetition_penalty, 0.0, 0.0
             )
             for token_id in prompt:
                 llama_cpp.llama_sampler_accept(penalty, token_id)
             yield penalty
-        if sampling.frequency_penalty or sampling.presence_penalty:
-            yield llama_cpp.llama_sampler_init_penalties(
-                size,
-                self.context_length,
-                1.0,
-                sampling.frequency_penalty,
-                sampling.presence_penalty,
-            )
+        if frequency or presence:
+            yield llama_cpp.llama_sampler_init_penalties(size, length, 1.0, frequency, presence)
         yield from _drawing_parts(sampling)
-
-    def _choose_context_length(self, wanted: int | None) -> int:
-        trained: int = llama_cpp.llama_model_n_ctx_train(self._model)
-        return min(wanted, trained) if wanted else trained
 
     def _evaluate(self, ids: Sequence[int]) -> None:
         tokens = (llama_cpp.llama_token * len(ids))(*ids)
-        status = llama_cpp.llama_decode(
-            self._context, llama_cpp.llama_batch_get_one(tokens, len(ids))
-        )
+        batch = llama_cpp.llama_batch_get_one(tokens, len(ids))
+        status = llama_cpp.llama_decode(self._context, batch)
         if status == 0:
             self._evaluated += len(ids)
             return
@@ -229,10 +212,8 @@ class Engine:
         return len(self._chunks)
 
     def _restore_beginning(self) -> bool:
-        size = len(self._saved or b"")
-        if not size or size != llama_cpp.llama_state_seq_set_data(
-            self._context, self._saved, size, 0
-        ):
+        context, saved, size = self._context, self._saved, len(self._saved or b"")
+        if not size or llama_cpp.llama_state_seq_set_data(context, saved, size, 0) != size:
             return False
         self._chunks, self._evaluated = [self._beginning], len(self._beginning)
         return True
@@ -248,9 +229,8 @@ class Engine:
 
 def _load_model(path: Path, mmap: bool) -> ctypes.c_void_p:
     parameters = llama_cpp.llama_model_default_params()
-    parameters.load_mode = (
-        llama_cpp.LLAMA_LOAD_MODE_MMAP if mmap else llama_cpp.LLAMA_LOAD_MODE_NONE
-    )
+    mode = llama_cpp.LLAMA_LOAD_MODE_MMAP if mmap else llama_cpp.LLAMA_LOAD_MODE_NONE
+    parameters.load_mode = mode
     parameters.n_gpu_layers = 0
     _error_lines.clear()
     model = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)

@@ -113,7 +113,7 @@ def _read_format(folder: ModelFolder, engine: Engine) -> PromptFormat:
         special_tokens=record.special_tokens or _list_control_tokens(engine),
         bos_token=_token_text(engine, engine.metadata("tokenizer.ggml.bos_token_id")),
         eos_token=_token_text(engine, engine.metadata("tokenizer.ggml.eos_token_id")),
-        beginning=(engine.bos_id,) if engine.adds_bos and engine.bos_id >= 0 else (),
+        beginning=engine.bos_ids,
         strip_around_special=record.strip_around_special,
         newline=folder.manifest.text.newline,
     )
