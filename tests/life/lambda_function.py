@@ -12,6 +12,7 @@ from typing import Any
 from gateway_process import GatewayProcess, running_gateway
 
 LOG_SECONDS = 10.0
+START_SECONDS = 10.0
 COMMAND = (sys.executable, "-m", "gguf_lambda")
 
 
@@ -34,11 +35,15 @@ def running_function(
 
 
 def find_function(gateway: GatewayProcess) -> int:
-    """The process id of the gateway's only function."""
+    """The process id of the gateway's only function, once there is one."""
     pid = gateway.process.pid
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    assert len(children) == 1
-    return int(children[0])
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if len(children) == 1:
+            return int(children[0])
+        assert time.monotonic() < deadline, f"{len(children)} processes"
+        time.sleep(0.01)
 
 
 def read_lines(gateway: GatewayProcess) -> list[dict[str, Any]]:
