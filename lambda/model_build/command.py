@@ -69,13 +69,14 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _build(options: argparse.Namespace, report: Report) -> None:
-    if options.model == "demo" and options.source is None:
-        return _demo(options, report)
-    from model_build.building import build  # noqa: PLC0415  # imports half a second's worth
+    given = options.source or options.model
+    if given == "demo":
+        _demo(options, report)
+        return
+    from model_build.building import build  # noqa: PLC0415  # llama.cpp, not needed to list
 
-    folder = build(_choose_entry(options), options.source or options.model, options.models, report)
+    folder = build(_choose_entry(options), given, options.models, report)
     report(f"Built {folder}; serve it with `make run MODEL={folder.name}`.")
-    return None
 
 
 def _choose_entry(options: argparse.Namespace) -> CatalogEntry:
