@@ -25,6 +25,7 @@ ORDER = [
     "s3_model",
     "model_source",
     "chunks",
+    "beginning",
     "engine",
     "tokenizer",
     "prompt",
