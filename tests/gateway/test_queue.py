@@ -27,6 +27,14 @@ def started(gateway: GatewayProcess) -> list[str]:
     return [line for line in gateway.log.all if line.startswith("started ")]
 
 
+async def wait_for_started(gateway: GatewayProcess, count: int) -> list[str]:
+    """The log comes by a pipe of its own: a line may be later than the answer it stands for."""
+    async with asyncio.timeout(20):
+        while len(started(gateway)) < count:
+            await asyncio.sleep(0.01)
+    return started(gateway)
+
+
 def test_a_process_works_on_one_request_and_a_full_queue_is_a_429(
     gateway: GatewayProcess, tmp_path: Path
 ) -> None:
@@ -39,7 +47,7 @@ async def overfill(gateway: GatewayProcess, folder: Path) -> None:
         tasks = await start_all(client, gateway, folder, 1 + WAITING_PER_PROCESS + 3)
         while sum(task.done() for task in tasks) < 3:
             await asyncio.sleep(0.01)
-        assert len(started(gateway)) == 1
+        assert len(await wait_for_started(gateway, 1)) == 1
         refused = [task.result() for task in tasks if task.done()]
         (folder / "go").touch()
         answers = await asyncio.gather(*tasks)
@@ -54,7 +62,7 @@ async def overfill(gateway: GatewayProcess, folder: Path) -> None:
     }
     served = [answer for answer in answers if answer.status_code == 200]
     assert len(served) == 1 + WAITING_PER_PROCESS
-    assert len(started(gateway)) == len(served)
+    assert len(await wait_for_started(gateway, len(served))) == len(served)
 
 
 def test_a_client_that_leaves_the_queue_is_never_served(
