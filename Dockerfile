@@ -15,14 +15,15 @@ ENV PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 # llama.cpp is compiled here, because a wheel made elsewhere may use instructions that Lambda's CPUs lack.
 FROM base AS wheel
 ARG PIP_INDEX_URL
+ENV PIP_CACHE_DIR=/var/cache/pip
 RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY requirements/wheel.txt requirements/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv tools && tools/bin/pip install --quiet --require-hashes -r requirements/wheel.txt
 COPY requirements/llama-cpp.txt requirements/llama-cpp-cmake-args.txt requirements/
 # The instruction sets are named line by line; an architecture without a line is not built.
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     CMAKE_ARGS="$(sed -n "s/^$(uname -m) //p" requirements/llama-cpp-cmake-args.txt)" && [ -n "$CMAKE_ARGS" ] && \
     export CMAKE_ARGS PATH="$PWD/tools/bin:$PATH" && \
     pip wheel --no-deps --no-build-isolation --no-binary llama-cpp-python --require-hashes \
@@ -32,7 +33,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 # What the function imports, without pip, in a folder of its own.
 FROM wheel AS packages
 COPY requirements/runtime.txt requirements/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv --without-pip /app/python && \
     tools/bin/pip --python /app/python/bin/python install --quiet --no-compile --require-hashes \
         -r requirements/runtime.txt && \
@@ -61,13 +62,14 @@ ARG MODEL
 ARG QUANT=Q4_K_M
 ARG PIP_INDEX_URL
 ARG TORCH_INDEX_URL
+ENV HF_HOME=/var/cache/huggingface
 COPY requirements/build.txt requirements/torch.txt requirements/
-RUN --mount=type=cache,target=/root/.cache/pip \
+RUN --mount=type=cache,target=/var/cache/pip \
     pip="tools/bin/pip --python /app/python/bin/python install --quiet --no-compile --require-hashes" && \
     $pip -r requirements/build.txt && \
     $pip --no-deps ${TORCH_INDEX_URL:+--index-url "$TORCH_INDEX_URL"} -r requirements/torch.txt
 COPY lambda lambda
-RUN --mount=type=secret,id=hf_token --mount=type=cache,target=/root/.cache/huggingface \
+RUN --mount=type=secret,id=hf_token --mount=type=cache,target=/var/cache/huggingface \
     if [ -f /run/secrets/hf_token ]; then HF_TOKEN="$(cat /run/secrets/hf_token)" && export HF_TOKEN; fi && \
     PYTHONPATH=lambda /app/python/bin/python -m model_build build "$MODEL" --quantization "$QUANT" --models /models && \
     mv "/models/$MODEL" /model && chmod -R a+rX /model
