@@ -20,9 +20,7 @@ from model_build.progress import Report
 from model_build.synthetic_tokenizer import write_tokenizer
 
 SHARD_BYTES = 2 << 30
-DEVIATION = 0.02
-FIRST_NORM = (".ln_1.weight", ".input_layernorm.weight")  # one in each layer
-RESIDUAL_OUTPUTS = ("c_proj", "o_proj", "down_proj", "attention.dense", "dense_4h_to_h")
+GAIN = 0.45
 
 
 def synthesize(entry: CatalogEntry, folder: Path, report: Report) -> None:
@@ -47,13 +45,12 @@ def _read_shapes(folder: Path) -> Mapping[str, torch.Size]:
 
 def _write_weights(shapes: Mapping[str, torch.Size], folder: Path, report: Report) -> None:
     torch.manual_seed(0)
-    layers = sum(name.endswith(FIRST_NORM) for name in shapes)
     shards = list(_split(shapes))
     weight_map: dict[str, str] = {}
     for number, names in enumerate(shards, start=1):
         file = f"model-{number:05}-of-{len(shards):05}.safetensors"
         report(f"Writing {file} …")
-        tensors = {name: _draw(name, shapes[name], layers) for name in names}
+        tensors = {name: _draw(name, shapes[name]) for name in names}
         save_file(tensors, folder / file, metadata={"format": "pt"})
         weight_map |= dict.fromkeys(names, file)
     total = sum(2 * math.prod(shape) for shape in shapes.values())
@@ -74,14 +71,12 @@ def _split(shapes: Mapping[str, torch.Size]) -> Iterator[list[str]]:
         yield shard
 
 
-def _draw(name: str, shape: torch.Size, layers: int) -> torch.Tensor:
-    """A norm's weight is one, a bias nothing, and every matrix small noise.
+def _draw(name: str, shape: torch.Size) -> torch.Tensor:
+    """A norm's weight is one, a bias nothing, and every matrix noise of a gain below one.
 
-    What is added to the residual stream is smaller by depth, as in GPT-2's own beginning:
-    otherwise a deep random network makes a storm of the smallest rounding.
+    With more gain a deep random network makes a storm of the smallest rounding, and its
+    4-bit form would resemble it less than a trained model's does.
     """
     if len(shape) == 1:
         return torch.full(shape, 1.0 if "weight" in name else 0.0, dtype=torch.float16)
-    added = any(part in name for part in RESIDUAL_OUTPUTS)
-    deviation = DEVIATION / math.sqrt(2 * layers) if added else DEVIATION
-    return (torch.randn(shape) * deviation).half()
+    return (torch.randn(shape) * (GAIN / math.sqrt(min(shape)))).half()
