@@ -26,6 +26,8 @@ ORDER = [
     "model_source",
     "chunks",
     "beginning",
+    "kernel_probe",
+    "kernels",
     "engine",
     "tokenizer",
     "prompt",

@@ -36,6 +36,7 @@ def compose(settings: Settings, source: Future[Path]) -> Composition:
             threads=settings.threads,
             context_length=settings.context_length,
             system_prompt=settings.system_prompt,
+            kernels=settings.kernels,
         )
 
     loader = ModelLoader(open_folder, load, telemetry.report_load)

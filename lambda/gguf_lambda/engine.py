@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from gguf_lambda.chunks import MAX_CHUNK_TOKENS, Chunk, count_shared, cut
 from gguf_lambda.errors import Interrupted, ModelError
+from gguf_lambda.kernels import AUTO, load_kernels
 from gguf_lambda.sampling import Sampling
 
 DECODE_ABORTED = 2
@@ -38,11 +39,18 @@ class Engine:
     """
 
     def __init__(
-        self, path: Path, *, threads: int, context_length: int | None = None, mmap: bool = False
+        self,
+        path: Path,
+        *,
+        threads: int,
+        context_length: int | None = None,
+        mmap: bool = False,
+        kernels: str = AUTO,
     ) -> None:
         """Load the GGUF at path; raise ModelError with llama.cpp's own last words."""
         llama_cpp.llama_log_set(_keep_errors, None)
         llama_cpp.llama_backend_init()
+        self.kernels = load_kernels(kernels)
         self._model = _load_model(path, mmap)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from gguf_lambda.errors import DeadlineReached, Interrupted, ModelError, ModelUnavailable
 from gguf_lambda.invocation import Invocation
+from gguf_lambda.kernels import Kernels
 from gguf_lambda.model import Model
 from gguf_lambda.model_folder import Manifest, ModelFolder
 
@@ -52,6 +53,11 @@ class ModelLoader:
     def beginning(self) -> str | None:
         """How the beginning of the prompts came to be evaluated; None without a model."""
         return self._model.beginning.origin if self._model else None
+
+    @property
+    def kernels(self) -> Kernels | None:
+        """What the model is computed with; None without a model."""
+        return self._model.engine.kernels if self._model else None
 
     def wait(self, timeout_seconds: float | None) -> bool:
         """Whether the load has ended, well or badly, within this time."""

@@ -8,6 +8,7 @@ from gguf_lambda.chunks import count_shared
 from gguf_lambda.completion import Generator
 from gguf_lambda.engine import Engine
 from gguf_lambda.errors import ModelError
+from gguf_lambda.kernels import AUTO
 from gguf_lambda.model_folder import Manifest, ModelFolder
 from gguf_lambda.prompt import Message, PromptEncoder, PromptFormat
 from gguf_lambda.sampling import Sampling
@@ -31,7 +32,12 @@ class Model:
 
 
 def load_model(
-    folder: ModelFolder, *, threads: int, context_length: int | None, system_prompt: str
+    folder: ModelFolder,
+    *,
+    threads: int,
+    context_length: int | None,
+    system_prompt: str,
+    kernels: str = AUTO,
 ) -> Model:
     """Load the model and evaluate the constant beginning of its prompts.
 
@@ -43,6 +49,7 @@ def load_model(
         folder.model_path,
         threads=threads,
         context_length=_smallest(context_length, manifest.context_length),
+        kernels=kernels,
     )
     tokenizer = _open_tokenizer(folder, engine)
     text = manifest.text

@@ -27,6 +27,7 @@ class Settings:
     max_tokens: int = 256
     threads: int = 1
     context_length: int | None = None
+    kernels: str = "auto"  # auto, floor, or a library's name: the load knows which there are
     cors_origin: str | None = None
     base_path: str | None = None
     log_prompts: bool = False
@@ -38,6 +39,17 @@ class Settings:
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
         """Read the settings; raise SettingsError, naming key, value and remedy."""
         memory_mb = _read(environ, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", _whole_number(128), None)
+        initialization_type = cast(
+            InitializationType,
+            _read(
+                environ,
+                "AWS_LAMBDA_INITIALIZATION_TYPE",
+                _one_of("on-demand", "provisioned-concurrency", "snap-start"),
+                "on-demand",
+            ),
+        )
+        # A snapshot may be restored on a CPU that lacks what the one before had.
+        kernels = "floor" if initialization_type == "snap-start" else cls.kernels
         return cls(
             model_path=environ.get("MODEL_PATH") or cls.model_path,
             model_uri=_read(environ, "MODEL_URI", _s3_uri, None),
@@ -49,21 +61,14 @@ class Settings:
             max_tokens=_read(environ, "MAX_TOKENS", _whole_number(1), cls.max_tokens),
             threads=_read(environ, "THREADS", _whole_number(1), None) or count_threads(memory_mb),
             context_length=_read(environ, "CONTEXT_LENGTH", _whole_number(16), None),
+            kernels=environ.get("KERNELS") or kernels,
             cors_origin=environ.get("CORS_ORIGIN") or None,
             base_path=environ.get("BASE_PATH", "").strip("/") or None,
             log_prompts=_read(environ, "LOG_PROMPTS", _one_of("true", "false"), "false") == "true",
             log_level=_read(
                 environ, "LOG_LEVEL", _one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO"
             ),
-            initialization_type=cast(
-                InitializationType,
-                _read(
-                    environ,
-                    "AWS_LAMBDA_INITIALIZATION_TYPE",
-                    _one_of("on-demand", "provisioned-concurrency", "snap-start"),
-                    "on-demand",
-                ),
-            ),
+            initialization_type=initialization_type,
             memory_mb=memory_mb,
         )
 

@@ -48,8 +48,14 @@ class Telemetry:
         self._load_began, self._load_seconds = loader.began, loader.elapsed_seconds
         name = loader.manifest.name if loader.manifest else ""
         seconds = _round(self._load_seconds)
+        kernels = loader.kernels
         self._logger.info(
-            "The model is loaded.", model=name, load_seconds=seconds, beginning=loader.beginning
+            "The model is loaded.",
+            model=name,
+            load_seconds=seconds,
+            beginning=loader.beginning,
+            kernels=kernels.name if kernels else None,
+            refused_kernels=dict(kernels.refused) if kernels else {},
         )
 
     def report_predecessor(self, doing: dict[str, Any]) -> None:

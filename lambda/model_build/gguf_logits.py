@@ -10,6 +10,7 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
+from gguf_lambda.kernels import load_kernels
 from model_build.errors import VerificationError
 
 Logits = npt.NDArray[np.float32]
@@ -27,6 +28,7 @@ class GgufReader:
         """Load with llama.cpp's own check of every tensor's data."""
         llama_cpp.llama_log_set(_keep_silent, None)
         llama_cpp.llama_backend_init()
+        load_kernels()
         parameters = llama_cpp.llama_model_default_params()
         parameters.n_gpu_layers = 0
         parameters.check_tensors = True
