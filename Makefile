@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 LLAMA_CPP_VERSION := $(shell sed -n 's/.*"llama-cpp-python==\([0-9.]*\)".*/\1/p' pyproject.toml)
-LOCKS := runtime gateway wheel build dev
+LOCKS := runtime gateway wheel build dev bench
 export PYTHONPATH := lambda
 
 # The wheel is built once per machine for each version, recipe and Python.
@@ -57,7 +57,7 @@ test: $(VENV)/.test ## install what the tests need and run them all
 check: $(VENV)/.test ## format, lint, types, terraform fmt and validate; changes nothing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy lambda tests
+	@$(BIN)/mypy lambda tests bench
 	@$(BIN)/pytest --quiet tests/infra/test_terraform_test.py -k formatted_and_valid
 
 .PHONY: format
@@ -99,6 +99,10 @@ audit: $(CACHE)/checkov/.installed ## checkov on infra/ and the Dockerfile
 .PHONY: soak
 soak: $(VENV)/.test ## ten thousand requests in a row: same memory, same answers, same process
 	@PYTHONPATH=lambda:tests $(BIN)/python -m soak
+
+.PHONY: bench
+bench: $(VENV)/.bench ## measure it beside what one would use instead; rewrites README's figures
+	@PYTHONPATH=lambda:. $(BIN)/python -m bench --cache $(CACHE)/bench --readme README.md $(ARGS)
 
 .PHONY: lock
 lock: $(UV) ## resolve requirements/*.txt anew from pyproject.toml
@@ -167,4 +171,9 @@ $(VENV)/.build: requirements/build.txt requirements/torch.txt $(VENV)/.run
 $(VENV)/.test: requirements/dev.txt $(VENV)/.build
 	$(call say,installing what the tests need)
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.bench: requirements/bench.txt $(VENV)/.build
+	$(call say,installing what the endpoint is measured beside)
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/bench.txt
 	@touch $@

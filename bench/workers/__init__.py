@@ -1,0 +1,1 @@
+"""The contenders that have no server: programs that answer questions line by line."""
