@@ -128,7 +128,7 @@ def _worker(module: str, logs: Path, *arguments: str) -> WorkerService:
 def _create_llama_server(gguf: Path, threads: str, context: str, logs: Path) -> HttpService:
     server = Server(
         command=lambda port: [
-            *python("llama_cpp.server", "--model", str(gguf), "--host", "127.0.0.1"),
+            *python("bench.workers.llama_server", "--model", str(gguf), "--host", "127.0.0.1"),
             *("--port", str(port), "--n_ctx", context),
             *("--n_threads", threads, "--n_threads_batch", threads),
         ],

@@ -51,15 +51,8 @@ def printed(folder: Path) -> str:
 
 @pytest.mark.slow
 def test_every_contender_gets_a_row_of_figures(printed: str) -> None:
-    rows = [line for line in printed.splitlines() if line.startswith("| ")]
-    firsts = [row.split(" | ")[0] for row in rows]
-    assert firsts == [
-        "|  ",
-        "| ---",
-        "| this endpoint, streamed",
-        "| this endpoint, buffered",
-        "| bare `llama_decode` loop",
-    ] or firsts[2:] == [
+    rows = [line.split(" | ")[0] for line in printed.splitlines() if line.startswith("| ")]
+    assert rows[2:] == [
         "| this endpoint, streamed",
         "| this endpoint, buffered",
         "| bare `llama_decode` loop",
@@ -89,11 +82,9 @@ def test_the_readme_and_the_plot_show_the_run(printed: str, folder: Path) -> Non
     before, _, rest = (folder / "README.md").read_text().partition("<!-- bench:begin -->\n")
     section, _, after = rest.partition("\n<!-- bench:end -->")
     assert (before, after) == ("# Title\n", "\nmore\n")
-    assert (
-        section.removeprefix("![figures as bars](bench.svg)\n\n")
-        == printed.strip().partition("date ")[1] + printed.strip().partition("date ")[2]
-    )
-    plot = ElementTree.parse(folder / "bench.svg").getroot()  # noqa: S314
+    assert section.startswith("![figures as bars](bench.svg)\n\ndate ")
+    assert section.removeprefix("![figures as bars](bench.svg)\n\n") in printed
+    plot = ElementTree.parse(folder / "bench.svg").getroot()
     bars = [element for element in plot.iter() if element.tag.endswith("rect")]
     assert len(bars) == 3 * 3
     assert "prefers-color-scheme: dark" in (folder / "bench.svg").read_text()

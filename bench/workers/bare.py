@@ -10,9 +10,10 @@ import llama_cpp
 
 from bench.workers.lines import Asked, Stopwatch, serve
 
-# The same settings by construction; what the engine does with them is left out.
+# The same kernels and settings by construction; what the engine does with them is left out.
 from gguf_lambda.chunks import count_shared
 from gguf_lambda.engine import _create_context, _load_model
+from gguf_lambda.kernels import load_kernels
 
 
 class BareLoop:
@@ -21,6 +22,7 @@ class BareLoop:
     def __init__(self, path: Path, threads: int) -> None:
         llama_cpp.llama_backend_init()
         llama_cpp.llama_log_set(_keep_silent, None)
+        load_kernels()
         self._model = _load_model(path, mmap=False)
         length = llama_cpp.llama_model_n_ctx_train(self._model)
         self._context = _create_context(self._model, length, threads)
