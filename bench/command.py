@@ -1,16 +1,18 @@
 """Measures this endpoint and what one would use instead, and writes table, JSON and plot."""
 
 import argparse
+import errno
 import json
 import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
 from bench.conditions import Condition, judge
-from bench.contenders import HEAVY, KEYS, Key, Plan
+from bench.contenders import HEAVY, KEYS, NEEDS, Key, Plan
 from bench.errors import BenchError
 from bench.figures import list_rows
 from bench.generated_section import rewrite_section, split_section
@@ -39,6 +41,11 @@ def run_command(arguments: Sequence[str]) -> int:
         conditions = _run(options, Progress())
     except (BenchError, BuildError, ModelError) as error:
         sys.stderr.write(f"error: {error}\n")
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.stderr.write("error: The disk is full; free 10 GB or give another --cache.\n")
         return 1
     except KeyboardInterrupt:
         sys.stderr.write("error: Interrupted; nothing was written.\n")
@@ -71,6 +78,9 @@ def _run(options: argparse.Namespace, report: Progress) -> list[Condition]:
     if options.readme:
         split_section(options.readme, SECTION)  # fails now rather than after the run
     keys = cast(list[Key], options.contenders)
+    for key, module in NEEDS.items():
+        if key in keys and find_spec(module) is None:
+            raise BenchError(f"{key} needs {module}; run `make bench`, or name others.")
     plan = Plan(
         keys=[key for key in KEYS if key in keys],
         prompt_tokens=options.prompt_tokens,

@@ -22,9 +22,12 @@ LABELS: Mapping[Key, str] = {
     "bare": "bare `llama_decode` loop",
     "llama-cpp-python": "llama-cpp-python's server, streamed",
     "int8": "CTranslate2 int8",
-    "transformers": "transformers fp32, loaded for every request",
+    "transformers": "transformers fp32, loaded each time",
     "transformers-kept": "transformers fp32, model kept",
 }
+
+
+NEEDS: Mapping[Key, str] = {"llama-cpp-python": "fastapi", "int8": "ctranslate2"}
 
 
 class Service(Protocol):

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,41 +125,38 @@ class HttpService:
         )
 
     def _read_lines(self, body: Body) -> Iterator[tuple[float, bytes]]:
-        connection = self._connect()
-        try:
-            connection.request("POST", "/v1/completions", json.dumps(body), _HEADERS)
-            response = connection.getresponse()
-            if response.status != 200:
-                raise BenchError(f"{self.name} refused a question: {response.read()!r:.300}")
+        with self._request("POST", "/v1/completions", body) as response:
             while line := response.readline():
                 yield time.perf_counter(), line
-        finally:
-            connection.close()
 
     def _call(self, method: str, path: str, body: Body | None = None) -> Body:
-        connection = self._connect()
+        with self._request(method, path, body) as response:
+            answer: Body = json.loads(response.read())
+            return answer
+
+    @contextmanager
+    def _request(
+        self, method: str, path: str, body: Body | None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """A connection of its own for each request: what it costs is part of the answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_SECONDS)
         try:
             sent = None if body is None else json.dumps(body)
-            connection.request(method, path, sent, _HEADERS)
+            connection.request(method, path, sent, {"Content-Type": "application/json"})
             response = connection.getresponse()
-            answer: Body = json.loads(response.read())
             if response.status != 200:
-                raise BenchError(f"{self.name} refused {method} {path}: {answer!s:.300}")
-            return answer
+                raise BenchError(f"{self.name} refused {method} {path}: {response.read()!r:.300}")
+            yield response
+        except (OSError, http.client.HTTPException) as error:
+            raise BenchError(f"{self.name} broke off ({error}); {self._log} says why.") from error
         finally:
             connection.close()
-
-    def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWER_SECONDS)
 
     def _is_ready(self) -> bool:
         try:
             return self._server.is_ready(self._call("GET", self._server.health_path))
-        except (OSError, BenchError):
+        except (BenchError, ValueError):
             return False
-
-
-_HEADERS = {"Content-Type": "application/json"}
 
 
 def _find_free_port() -> int:

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench.process import REPOSITORY
+from gguf_lambda.kernels import load_kernels
 
 PACKAGES = ("llama-cpp-python", "torch", "transformers", "ctranslate2")
 INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm")
@@ -23,6 +24,7 @@ def describe_machine(threads: int) -> dict[str, str]:
         "commit": _read_commit(),
         "CPU": f"{cpu.get('model name', platform.machine())}, {_count_cpus()} CPUs "
         f"({', '.join(sets) or 'no vector sets known here'})",
+        "kernels": load_kernels().name,
         "threads": str(threads),
         "memory": f"{_read_memory_bytes() / 1e9:.1f} GB",
         "python": platform.python_version(),

@@ -6,7 +6,7 @@ from html import escape
 
 from bench.figures import Row
 
-LABEL_WIDTH, PANEL_WIDTH, VALUE_WIDTH = 260, 150, 55
+LABEL_WIDTH, PANEL_WIDTH, VALUE_WIDTH = 280, 150, 55
 BAR_HEIGHT, ROW_HEIGHT, TOP, FONT_SIZE = 14, 24, 60, 12
 STYLE = f"""<style>
 text {{ font: {FONT_SIZE}px system-ui, sans-serif; fill: #1f2328; }}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,9 @@ class WorkerService:
             "new_tokens": question.new_tokens,
             "logit_bias": list(question.logit_bias.items()),
         }
-        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # reading will tell
+            self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+            self._process.stdin.flush()
         told = self._read()
         times = told["token_seconds"]
         if len(times) != question.new_tokens:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -15,8 +16,11 @@ from bench.errors import BenchError
 from bench.generated_section import rewrite_section
 from bench.measurement import ModelRun, Record, SecondTurn
 from bench.sample import Question, Sample
+from gateway_process import Lines
+from test_make_run import MARK, find_marked
 
 ROOT = Path(__file__).parent.parent
+START_SECONDS = 180.0
 README = "# Title\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nmore\n"
 
 
@@ -105,6 +109,42 @@ def test_missing_markers_are_told_before_anything_is_measured(tmp_path: Path) ->
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {path} has no <!-- bench:begin -->")
     assert done.stdout == ""
+
+
+@pytest.mark.slow
+def test_an_ended_bench_ends_its_contenders(tmp_path: Path) -> None:
+    mark = uuid.uuid4().hex
+    process = subprocess.Popen(
+        [
+            *(
+                sys.executable,
+                "-m",
+                "bench",
+                "--models",
+                "demo",
+                "--contenders",
+                "streamed",
+                "bare",
+            ),
+            *("--repetitions", "1000", "--starts", "1", "--threads", "1", "--new-tokens", "4"),
+            *("--cache", str(tmp_path), "--results", str(tmp_path)),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"lambda{os.pathsep}.", MARK: mark},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    said = Lines(process.stdout)
+    said.wait_for("repetition 1 of 1000, bare", START_SECONDS)
+    assert len(find_marked(mark)) > 3
+    process.terminate()
+    _, told = process.communicate(timeout=START_SECONDS)
+    said.close()
+    assert (process.returncode, told) == (130, "error: Interrupted; nothing was written.\n")
+    assert find_marked(mark) == []
+    assert list(tmp_path.glob("*.json")) == []
 
 
 class Silent:
