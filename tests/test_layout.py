@@ -29,6 +29,7 @@ ORDER = [
     "kernel_probe",
     "kernels",
     "engine",
+    "prompt_cache",
     "tokenizer",
     "prompt",
     "answer_text",

@@ -7,7 +7,7 @@ does not fit is left, with the reason.
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from gguf_lambda.chunks import Chunk, cut
+from gguf_lambda.chunks import Chunk
 from gguf_lambda.model_folder import ModelFolder, hash_file
 
 LLAMA_CPP = version("llama-cpp-python")
@@ -28,7 +28,7 @@ def read_state(folder: ModelFolder, token_ids: Chunk) -> tuple[bytes | None, str
         return None, "the model's folder has no state of it"
     if record.llama_cpp != LLAMA_CPP:
         return None, f"its state was made by llama-cpp-python {record.llama_cpp}"
-    if record.token_ids != token_ids or len(cut(token_ids, token_ids)) > 1:
+    if record.token_ids != token_ids:
         return None, "its state is of another system prompt"
     path = folder.folder / file.path
     try:

@@ -2,23 +2,45 @@
 
 A token's keys and values differ in their last bits with the size of the batch they were computed
 in. So a prompt is always cut at the same places, whatever was evaluated before, and only whole
-chunks are reused.
+chunks are reused. Earlier answers are cut into single tokens, as they were generated.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise, takewhile
 
 Chunk = tuple[int, ...]
 
 CHUNK_TOKENS = 64
 MAX_CHUNK_TOKENS = 512
+# Up to three tokens take the kernels of a single one; two of them do not on every arm64 CPU.
+SINGLE_TOKENS_AT_ONCE = 3
 
 
-def cut(ids: Sequence[int], beginning: Chunk = ()) -> list[Chunk]:
-    """The chunks of a prompt: a function of its ids and of the deployment's beginning alone."""
+def cut(ids: Sequence[int], beginning: Chunk = (), answers: Sequence[range] = ()) -> list[Chunk]:
+    """The chunks of a prompt.
+
+    A function of its ids, of the deployment's beginning, and of where its earlier answers are
+    (in order, apart from each other).
+    """
     start = len(beginning) if tuple(ids[: len(beginning)]) == beginning else 0
-    edges = [*range(0, start, MAX_CHUNK_TOKENS), *range(start, len(ids), CHUNK_TOKENS), len(ids)]
+    edges = [*range(0, start, MAX_CHUNK_TOKENS)]
+    for answer in answers:
+        if answer.start >= start:
+            edges += [*range(start, answer.start, CHUNK_TOKENS), *answer]
+            start = answer.stop
+    edges += [*range(start, len(ids), CHUNK_TOKENS), len(ids)]
     return [tuple(ids[a:b]) for a, b in pairwise(edges)]
+
+
+def group(chunks: Sequence[Chunk]) -> Iterator[Sequence[Chunk]]:
+    """The same chunks, those together that may be evaluated at once."""
+    at = 0
+    while at < len(chunks):
+        together = chunks[at : at + SINGLE_TOKENS_AT_ONCE]
+        if sum(map(len, together)) != SINGLE_TOKENS_AT_ONCE or len(together[0]) != 1:
+            together = together[:1]
+        yield together
+        at += len(together)
 
 
 def count_shared(first: Sequence[object], second: Sequence[object]) -> int:

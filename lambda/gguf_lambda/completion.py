@@ -13,6 +13,7 @@ import numpy as np
 from gguf_lambda.answer_text import AnswerText
 from gguf_lambda.engine import Engine
 from gguf_lambda.errors import ContextLengthExceeded, DeadlineReached, Interrupted
+from gguf_lambda.prompt_cache import PromptCache
 from gguf_lambda.sampling import Sampling
 from gguf_lambda.tokenizer import Tokenizer
 
@@ -24,6 +25,7 @@ class CompletionRequest:
     """What one completion needs; deadline is a time.monotonic() value in seconds."""
 
     prompt: Sequence[int]
+    answers: Sequence[range] = ()  # where the prompt repeats what earlier completions gave
     sampling: Sampling
     max_tokens: int
     stop: Sequence[str] = ()
@@ -91,12 +93,14 @@ class Generator:
     def __init__(
         self,
         engine: Engine,
+        cache: PromptCache,
         tokenizer: Tokenizer,
         *,
         newline: str | None = None,
         trim: bool = False,
     ) -> None:
         self._engine = engine
+        self._cache = cache
         self._tokenizer = tokenizer
         self._newline = newline
         self._trim = trim
@@ -164,7 +168,7 @@ class Generator:
         try:
             if not is_wanted():
                 raise Interrupted
-            return self._engine.prefill(request.prompt, is_wanted)
+            return self._cache.prefill(request.prompt, request.answers, is_wanted)
         except Interrupted:
             if not request.is_wanted():
                 raise
@@ -199,16 +203,17 @@ class Generator:
                 if began + slowest_seconds >= request.deadline:
                     yield "length", "deadline"
                     return
-                engine.decode(token_id)
+                self._cache.decode(token_id)
                 slowest_seconds = max(slowest_seconds, time.monotonic() - began)
 
     def _measure(self, token_id: int, top: int) -> TokenLogprob:
-        logits = self._engine.logits().astype(np.float64)
-        logits -= logits.max()
-        logprobs = logits - np.log(np.exp(logits).sum())
-        best = np.argpartition(-logprobs, top)[:top] if top else np.array([], dtype=int)
-        ordered = sorted(((int(i), float(logprobs[i])) for i in best), key=lambda pair: -pair[1])
-        return TokenLogprob(token_id, float(logprobs[token_id]), tuple(ordered))
+        logits = self._engine.logits()
+        highest = logits.max()
+        # Single precision is ten times faster over a whole vocabulary; its sum is not.
+        total = float(highest + np.log(np.exp(logits - highest).sum(dtype=np.float64)))
+        best = np.argpartition(logits, -top)[-top:] if top else ()
+        ordered = sorted(((int(i), float(logits[i]) - total) for i in best), key=lambda it: -it[1])
+        return TokenLogprob(token_id, float(logits[token_id]) - total, tuple(ordered))
 
     def _begin_text(self, request: CompletionRequest) -> AnswerText:
         return AnswerText(

@@ -13,10 +13,12 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
-from gguf_lambda.chunks import MAX_CHUNK_TOKENS, Chunk, count_shared, cut
+from gguf_lambda.chunks import MAX_CHUNK_TOKENS
 from gguf_lambda.errors import Interrupted, ModelError
 from gguf_lambda.kernels import AUTO, load_kernels
 from gguf_lambda.sampling import Sampling
+
+State = npt.NDArray[np.uint8]
 
 DECODE_ABORTED = 2
 LOWEST_TEMPERATURE = 1e-6  # below it logits overflow, and it is greedy decoding anyway
@@ -58,10 +60,7 @@ class Engine:
         self.context_length = min(context_length or trained, trained)
         self._context = _create_context(self._model, self.context_length, threads)
         self._memory = llama_cpp.llama_get_memory(self._context)
-        self._beginning: Chunk = ()
-        self._chunks: list[Chunk] = []  # evaluated as they are, from position 0 on
-        self._evaluated = 0
-        self._saved: ctypes.Array[ctypes.c_uint8] | None = None
+        self.evaluated = 0  # tokens in the cache, from position 0 on
 
     def close(self) -> None:
         """Free the model; the engine cannot be used any more."""
@@ -116,52 +115,56 @@ class Engine:
         count = llama_cpp.llama_tokenize(self._vocab, data, len(data), ids, size, False, False)
         return list(ids[:count])
 
-    def begin_with(self, ids: Sequence[int], state: bytes | None = None) -> bool:
-        """Keep what most prompts begin with, for all that do; whether state gave it.
-
-        state is what save_beginning() gave for these ids; without one, or when llama.cpp does
-        not accept it, they are evaluated.
-        """
-        self._beginning = tuple(ids)
-        self._chunks.clear()
-        self._forget_after(0)
-        if state is not None:
-            self._saved = (ctypes.c_uint8 * len(state)).from_buffer_copy(state)
-            if self._restore_beginning():
-                return True
-            self._forget_after(0)
-        self.prefill(ids, lambda: True)
-        size = llama_cpp.llama_state_seq_get_size(self._context, 0)
-        self._saved = (ctypes.c_uint8 * size)()
-        llama_cpp.llama_state_seq_get_data(self._context, self._saved, size, 0)
-        return False
-
-    def save_beginning(self) -> bytes:
-        """The state of the evaluated beginning, for engines with this model and llama.cpp."""
-        return bytes(self._saved or b"")
-
-    def prefill(self, ids: Sequence[int], is_wanted: Callable[[], bool]) -> int:
-        """Evaluate a prompt (ids, at least one), reusing the chunks that are evaluated already.
-
-        Returns how many tokens were reused. Raises Interrupted, within one layer's time,
-        once is_wanted() says no.
-        """
-        chunks = cut(ids, self._beginning)
-        kept = self._keep(chunks[:-1])
-        reused = self._evaluated
+    @contextmanager
+    def watched(self, is_wanted: Callable[[], bool]) -> Iterator[None]:
+        """Within it, evaluate() raises Interrupted a layer's time after is_wanted() says no."""
         watch = llama_cpp.ggml_abort_callback(lambda _data: not is_wanted())
         llama_cpp.llama_set_abort_callback(self._context, watch, None)
         try:
-            for chunk in chunks[kept:]:
-                self._evaluate(chunk)
-                self._chunks.append(chunk)
+            yield
         finally:
             llama_cpp.llama_set_abort_callback(self._context, llama_cpp.ggml_abort_callback(), None)
-        return reused
 
-    def decode(self, token_id: int) -> None:
-        """Append one token and compute the logits of the next."""
-        self._evaluate([token_id])
+    def evaluate(self, ids: Sequence[int]) -> None:
+        """Append tokens in one batch and compute the logits after the last."""
+        tokens = (llama_cpp.llama_token * len(ids))(*ids)
+        batch = llama_cpp.llama_batch_get_one(tokens, len(ids))
+        status = llama_cpp.llama_decode(self._context, batch)
+        if status == 0:
+            self.evaluated += len(ids)
+            return
+        self.forget_after(self.evaluated)
+        if status == DECODE_ABORTED:
+            raise Interrupted
+        raise RuntimeError(f"llama_decode returned {status}: {_last_error()}")
+
+    def forget_after(self, count: int) -> None:
+        """Keep the first tokens only; none, where this kind of model cannot go back."""
+        self.evaluated = count
+        if not llama_cpp.llama_memory_seq_rm(self._memory, 0, count, -1):
+            llama_cpp.llama_memory_clear(self._memory, True)
+            self.evaluated = 0
+
+    @property
+    def state_bytes(self) -> int:
+        """The size of what save_state() would give."""
+        return int(llama_cpp.llama_state_seq_get_size(self._context, 0))
+
+    def save_state(self) -> State:
+        """Keys and values of the evaluated tokens, for engines with this model and llama.cpp."""
+        state = np.empty(self.state_bytes, np.uint8)
+        llama_cpp.llama_state_seq_get_data(self._context, _as_bytes(state), state.size, 0)
+        return state
+
+    def restore_state(self, state: State, count: int) -> bool:
+        """Take a state of so many tokens; False, with nothing evaluated, if it is refused."""
+        self.evaluated = count
+        taken = state.size and llama_cpp.llama_state_seq_set_data(
+            self._context, _as_bytes(state), state.size, 0
+        )
+        if taken != state.size or not taken:
+            self.forget_after(0)
+        return bool(self.evaluated)
 
     def logits(self) -> npt.NDArray[np.float32]:
         """The logits after the last evaluated token: shape (vocabulary_size,), a copy."""
@@ -197,42 +200,6 @@ class Engine:
         if frequency or presence:
             yield llama_cpp.llama_sampler_init_penalties(size, length, 1.0, frequency, presence)
         yield from _drawing_parts(sampling)
-
-    def _evaluate(self, ids: Sequence[int]) -> None:
-        tokens = (llama_cpp.llama_token * len(ids))(*ids)
-        batch = llama_cpp.llama_batch_get_one(tokens, len(ids))
-        status = llama_cpp.llama_decode(self._context, batch)
-        if status == 0:
-            self._evaluated += len(ids)
-            return
-        self._forget_after(self._evaluated)
-        if status == DECODE_ABORTED:
-            raise Interrupted
-        raise RuntimeError(f"llama_decode returned {status}: {_last_error()}")
-
-    def _keep(self, chunks: Sequence[Chunk]) -> int:
-        """Forget what these chunks do not begin with; how many of them are evaluated."""
-        kept = count_shared(self._chunks, chunks)
-        if not kept and chunks and chunks[0] == self._beginning and self._restore_beginning():
-            kept = 1
-        del self._chunks[kept:]
-        self._forget_after(sum(map(len, self._chunks)))
-        return len(self._chunks)
-
-    def _restore_beginning(self) -> bool:
-        context, saved, size = self._context, self._saved, len(self._saved or b"")
-        if not size or llama_cpp.llama_state_seq_set_data(context, saved, size, 0) != size:
-            return False
-        self._chunks, self._evaluated = [self._beginning], len(self._beginning)
-        return True
-
-    def _forget_after(self, count: int) -> None:
-        self._evaluated = count
-        if not llama_cpp.llama_memory_seq_rm(self._memory, 0, count, -1):
-            # Some kinds of model cannot go back: they begin again.
-            llama_cpp.llama_memory_clear(self._memory, True)
-            self._evaluated = 0
-            self._chunks.clear()
 
 
 def _load_model(path: Path, mmap: bool) -> ctypes.c_void_p:
@@ -285,6 +252,10 @@ def _drawing_parts(sampling: Sampling) -> Iterator[ctypes.c_void_p]:
 def _choose_seed(seed: int | None) -> int:
     # The highest one is llama.cpp's word for "any": a seed of -1 must repeat as well.
     return int.from_bytes(os.urandom(4)) if seed is None else seed % (2**32 - 1)
+
+
+def _as_bytes(state: State) -> "ctypes._Pointer[ctypes.c_uint8]":
+    return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
 def _last_error() -> str:

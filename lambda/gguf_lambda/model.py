@@ -11,9 +11,12 @@ from gguf_lambda.errors import ModelError
 from gguf_lambda.kernels import AUTO
 from gguf_lambda.model_folder import Manifest, ModelFolder
 from gguf_lambda.prompt import Message, PromptEncoder, PromptFormat
+from gguf_lambda.prompt_cache import PromptCache
 from gguf_lambda.sampling import Sampling
 from gguf_lambda.tokenizer import GgufTokenizer, SentencePieceTokenizer, Tokenizer
 
+# The conversation before this one may take that share of the model's size, or so many bytes.
+SAVED_SHARE, SAVED_BYTES = 1 / 16, 16 << 20
 WORKING_BYTES = 48 << 20  # key-value cache and buffers of the smallest model
 # Questions that have nothing in common: what their prompts share is the same for all.
 PROBES = ("あ", "Q", "今日の献立", "1", " ", "「")
@@ -25,6 +28,7 @@ class Model:
 
     manifest: Manifest
     engine: Engine
+    cache: PromptCache
     tokenizer: Tokenizer
     prompts: PromptEncoder
     generator: Generator
@@ -44,7 +48,8 @@ def load_model(
     Raises ModelError, naming the file and the remedy, for whatever cannot be used.
     """
     manifest = folder.manifest
-    check_memory(folder.model_path.stat().st_size, _available_bytes())
+    model_bytes = folder.model_path.stat().st_size
+    check_memory(model_bytes, _available_bytes())
     engine = Engine(
         folder.model_path,
         threads=threads,
@@ -54,13 +59,16 @@ def load_model(
     tokenizer = _open_tokenizer(folder, engine)
     text = manifest.text
     prompts = PromptEncoder(_read_format(folder, engine), tokenizer)
+    saved_bytes = max(SAVED_BYTES, int(model_bytes * SAVED_SHARE))
+    cache = PromptCache(engine, saved_bytes=saved_bytes)
     return Model(
         manifest=manifest,
         engine=engine,
+        cache=cache,
         tokenizer=tokenizer,
         prompts=prompts,
-        generator=Generator(engine, tokenizer, newline=text.newline, trim=text.trim),
-        beginning=_warm_up(folder, engine, prompts, system_prompt),
+        generator=Generator(engine, cache, tokenizer, newline=text.newline, trim=text.trim),
+        beginning=_warm_up(folder, engine.context_length, cache, prompts, system_prompt),
     )
 
 
@@ -139,7 +147,11 @@ def _token_text(engine: Engine, token_id: str | None) -> str:
 
 
 def _warm_up(
-    folder: ModelFolder, engine: Engine, prompts: PromptEncoder, system_prompt: str
+    folder: ModelFolder,
+    limit: int,
+    cache: PromptCache,
+    prompts: PromptEncoder,
+    system_prompt: str,
 ) -> Beginning:
     """Restore or evaluate what all first questions begin with, so that no request pays for it."""
     first, *others = (
@@ -147,11 +159,11 @@ def _warm_up(
         for text in PROBES
     )
     shared = min(count_shared(first, other) for other in others)
-    if not 0 < shared < engine.context_length:
+    if not 0 < shared < limit:
         return Beginning((), "nothing is shared")
     ids = tuple(first[:shared])
     state, refusal = read_state(folder, ids)
-    if engine.begin_with(ids, state):
+    if cache.begin_with(ids, state):
         return Beginning(ids, "restored")
     return Beginning(ids, f"evaluated: {refusal or 'llama.cpp refused its state'}")
 

@@ -84,6 +84,26 @@ class PromptEncoder:
         starts_itself = not self.format.beginning or ids[:1] == list(self.format.beginning)
         return ids if starts_itself else [*self.format.beginning, *ids]
 
+    def find_answers(self, messages: Sequence[Message], ids: Sequence[int]) -> list[range]:
+        """Where in a conversation's ids its answers are as the model has generated them.
+
+        Found where template and tokenizer let a conversation grow at its end only; all that
+        depends on it is what need not be evaluated again.
+        """
+        answers: list[range] = []
+        for count, message in enumerate(messages):
+            if message.role != "assistant" or count == 0:
+                continue
+            try:
+                prompts = [self.encode_messages(messages[:end]) for end in (count, count + 1)]
+            except InvalidRequest:
+                break
+            lengths = [len(prompt) for prompt in prompts if ids[: len(prompt)] == prompt]
+            if len(lengths) < len(prompts):
+                break
+            answers.append(range(*lengths))
+        return answers
+
     def encode_text(self, text: str) -> list[int]:
         """The ids of a raw prompt: the text as it is, in which nothing is a control token."""
         return [*self.format.beginning, *self._tokenizer.encode(text)]

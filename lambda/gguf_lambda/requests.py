@@ -30,7 +30,11 @@ def prepare_chat(
         messages = kept
     prompt = model.prompts.encode_messages(messages)
     request = _complete_openai(body, model, invocation, prompt, max_tokens)
-    request = replace(request, continues_text=messages[-1].role == "assistant")
+    request = replace(
+        request,
+        answers=model.prompts.find_answers(messages, prompt),
+        continues_text=messages[-1].role == "assistant",
+    )
     return openai.Job(
         model=model,
         prompts=[openai.Prompt(request=request)],

@@ -26,7 +26,7 @@ def write_beginning(folder: Path, system_prompt: str = DEFAULT_SYSTEM_PROMPT) ->
         token_ids = model.beginning.token_ids
         if not token_ids:
             return
-        (folder / STATE_FILE).write_bytes(model.engine.save_beginning())
+        (folder / STATE_FILE).write_bytes(model.cache.save_beginning())
     path = folder / MANIFEST_NAME
     manifest = json.loads(path.read_text(encoding="utf-8"))
     manifest["files"]["beginning"] = describe_file(folder / STATE_FILE)

@@ -195,3 +195,18 @@ def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
     answer: dict[str, Any] = response.json()
     assert response.status_code == 200, answer
     return {"choices": answer["choices"], "usage": answer["usage"]}
+
+
+@pytest.mark.parametrize("name", [GEMMA, ELYZA])
+def test_a_second_turn_evaluates_only_its_new_tokens(built: Built, name: str) -> None:
+    model = load(built(name))
+    asked = [Message("user", "魚は？")]
+    messages = [*asked, Message("assistant", "鯖です。"), Message("user", "肉は？")]
+    first, second = (model.prompts.encode_messages(some) for some in (asked, messages))
+    [said] = model.prompts.find_answers(messages, second)
+    answer = second[said.start : said.stop]
+    assert b"".join(map(model.tokenizer.token_bytes, answer)).decode() == "鯖です。"
+    model.cache.prefill(first)
+    for token_id in answer:
+        model.cache.decode(token_id)
+    assert model.cache.prefill(second, [said]) == len(first) + len(answer)

@@ -23,7 +23,9 @@ class CountingEngine:
     def __init__(self) -> None:
         self.decoded = 0
 
-    def prefill(self, ids: Sequence[int], is_wanted: Callable[[], bool]) -> int:
+    def prefill(
+        self, ids: Sequence[int], answers: Sequence[range], is_wanted: Callable[[], bool]
+    ) -> int:
         return 0
 
     @contextmanager
@@ -55,7 +57,7 @@ class Letters:
 @pytest.mark.parametrize("left_after", [1, 2, 7])
 def test_generation_stops_within_one_token(left_after: int) -> None:
     engine = CountingEngine()
-    generator = Generator(engine, Letters())  # type: ignore[arg-type]  # what it uses of one
+    generator = Generator(engine, engine, Letters())  # type: ignore[arg-type]  # what it uses of one
     here = [True]
     request = CompletionRequest(
         prompt=[1], sampling=Sampling(), max_tokens=900, is_wanted=lambda: here[0]

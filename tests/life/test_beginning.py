@@ -42,12 +42,12 @@ def answer(folder: Path, system_prompt: str = SYSTEM_PROMPT) -> tuple[str, list[
     )
     with closing(model.engine) as engine:
         messages = [Message("system", system_prompt), Message("user", "朝食は？")]
-        engine.prefill(model.prompts.encode_messages(messages), lambda: True)
+        model.cache.prefill(model.prompts.encode_messages(messages))
         tokens = []
         for _ in range(20):
             logits = engine.logits()
             tokens.append((int(logits.argmax()), logits.tobytes()))
-            engine.decode(tokens[-1][0])
+            model.cache.decode(tokens[-1][0])
         return model.beginning.origin, tokens
 
 
@@ -110,12 +110,12 @@ def test_a_state_that_llama_cpp_refuses_is_left(prepared: Path) -> None:
     model = load_model(
         open_model(prepared), threads=1, context_length=1024, system_prompt=SYSTEM_PROMPT
     )
-    with closing(model.engine) as engine:
-        state = engine.save_beginning()
-        assert engine.begin_with(model.beginning.token_ids, state)
+    with closing(model.engine):
+        state = model.cache.save_beginning()
+        assert model.cache.begin_with(model.beginning.token_ids, state)
         for wrong in (b"", b"no state", state[:-1], b"\xff" * len(state)):
-            assert not engine.begin_with(model.beginning.token_ids, wrong)
-            assert engine.save_beginning() == state
+            assert not model.cache.begin_with(model.beginning.token_ids, wrong)
+            assert model.cache.save_beginning() == state
 
 
 def test_the_log_says_where_the_beginning_came_from(prepared: Path) -> None:

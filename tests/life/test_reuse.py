@@ -1,18 +1,22 @@
 """A request never changes the answer of the next, whatever it left behind."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gguf_lambda.chunks import CHUNK_TOKENS, MAX_CHUNK_TOKENS, cut
+from gguf_lambda.chunks import CHUNK_TOKENS, MAX_CHUNK_TOKENS, cut, group
 from gguf_lambda.engine import Engine
 from gguf_lambda.errors import Interrupted
+from gguf_lambda.prompt_cache import PromptCache
 from model_build.quantization import quantize_gguf
 
 BEGINNING = list(range(300, 370))
+PLENTY = 1 << 30
 
 
 def invent(seed: int, length: int) -> list[int]:
@@ -20,71 +24,141 @@ def invent(seed: int, length: int) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def engine(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def model_path(random_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("quantized") / "random-q4_k_m.gguf"
     quantize_gguf(random_model / "random-f16.gguf", path, "Q4_K_M")
-    engine = Engine(path, threads=1, context_length=2048)
-    yield engine
-    engine.close()
+    return path
 
 
-def answer(engine: Engine, prompt: Sequence[int]) -> tuple[bytes, list[int]]:
+@pytest.fixture(scope="module")
+def engine(model_path: Path) -> Iterator[Engine]:
+    with closing(Engine(model_path, threads=1, context_length=2048)) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def another_engine(model_path: Path) -> Iterator[Engine]:
+    with closing(Engine(model_path, threads=1, context_length=2048)) as engine:
+        yield engine
+
+
+@dataclass(frozen=True)
+class Turn:
     """The bits of the first logits, and a few greedy tokens."""
-    engine.prefill(prompt, lambda: True)
-    first = engine.logits().tobytes()
-    tokens = []
-    for _ in range(5):
-        tokens.append(int(engine.logits().argmax()))
-        engine.decode(tokens[-1])
-    return first, tokens
+
+    first_logits: bytes
+    tokens: list[int]
+    reused: int = -1
 
 
-def test_answers_are_the_same_to_the_bit_in_every_order(engine: Engine) -> None:
-    whole = invent(1, CHUNK_TOKENS)
+@dataclass
+class Endpoint:
+    engine: Engine
+    cache: PromptCache
+
+    def answer(self, prompt: Sequence[int], answers: Sequence[range] = (), count: int = 5) -> Turn:
+        reused = self.cache.prefill(prompt, answers)
+        first = self.engine.logits().tobytes()
+        tokens = []
+        for _ in range(count):
+            tokens.append(int(self.engine.logits().argmax()))
+            self.cache.decode(tokens[-1])
+        return Turn(first, tokens, reused)
+
+
+@pytest.fixture
+def endpoint(engine: Engine) -> Endpoint:
+    return Endpoint(engine, PromptCache(engine, saved_bytes=PLENTY))
+
+
+def answer_alone(
+    engine: Engine, prompt: Sequence[int], answers: Sequence[range] = (), count: int = 5
+) -> Turn:
+    """As an endpoint answers that nobody has asked anything yet."""
+    cache = PromptCache(engine, saved_bytes=0)
+    cache.begin_with(BEGINNING)
+    return Endpoint(engine, cache).answer(prompt, answers, count)
+
+
+def same(first: Turn, second: Turn) -> bool:
+    return (first.first_logits, first.tokens) == (second.first_logits, second.tokens)
+
+
+@pytest.mark.parametrize("saved_bytes", [0, PLENTY])
+def test_answers_are_the_same_to_the_bit_in_every_order(engine: Engine, saved_bytes: int) -> None:
     prompts = [
         [*BEGINNING, *invent(2, 5)],
         [*BEGINNING, *invent(2, 5), *invent(3, CHUNK_TOKENS)],
         BEGINNING,
-        whole,
-        [*whole, 7],
+        invent(1, CHUNK_TOKENS),
+        [*invent(1, CHUNK_TOKENS), 7],
         invent(4, 3),
     ]
-    alone = []
-    for prompt in prompts:
-        engine.prefill([1], lambda: True)
-        alone.append(answer(engine, prompt))
-    engine.begin_with(BEGINNING)
+    alone = [answer_alone(engine, prompt) for prompt in prompts]
+    cache = PromptCache(engine, saved_bytes=saved_bytes)
+    cache.begin_with(BEGINNING)
+    endpoint = Endpoint(engine, cache)
     for order in list(permutations(range(len(prompts))))[::29]:
         for index in order:
-            if index in (3, 4, 5):  # the others begin with what is now a chunk of its own
-                assert answer(engine, prompts[index]) == alone[index]
-    begun = [answer(engine, prompt) for prompt in prompts]
-    for order in list(permutations(range(len(prompts))))[::31]:
-        for index in order:
-            assert answer(engine, prompts[index]) == begun[index]
+            assert same(endpoint.answer(prompts[index]), alone[index])
 
 
-def test_a_second_turn_reuses_the_first_and_answers_as_if_it_did_not(engine: Engine) -> None:
-    engine.begin_with(BEGINNING)
-    first = [*BEGINNING, *invent(5, 150)]
-    _, said = answer(engine, first)
-    second = [*first, *said, *invent(6, 20)]
-    assert engine.prefill(second, lambda: True) == len(BEGINNING) + 2 * CHUNK_TOKENS
-    continued = engine.logits().tobytes()
-    engine.prefill([1], lambda: True)
-    assert engine.prefill(second, lambda: True) == len(BEGINNING)
-    assert engine.logits().tobytes() == continued
+@dataclass
+class Conversation:
+    """A prompt that grows by what was said and asked."""
+
+    prompt: list[int]
+    answers: list[range]
+    evaluated: int = len(BEGINNING)
+
+    def take_turn(self, engine: Engine, endpoint: Endpoint, seed: int) -> None:
+        """Only new tokens are evaluated, and the answer is that of an endpoint without past."""
+        turn = endpoint.answer(self.prompt, self.answers)
+        assert turn.reused == self.evaluated
+        assert same(turn, answer_alone(engine, self.prompt, self.answers))
+        self.evaluated = len(self.prompt) + len(turn.tokens)
+        self.answers.append(range(len(self.prompt), self.evaluated))
+        self.prompt += [*turn.tokens, *invent(seed, 20 + seed)]
 
 
-def test_a_prompt_that_was_stopped_leaves_nothing_behind(engine: Engine) -> None:
+def test_a_second_turn_evaluates_only_its_new_tokens(
+    another_engine: Engine, endpoint: Endpoint
+) -> None:
+    endpoint.cache.begin_with(BEGINNING)
+    conversation = Conversation([*BEGINNING, *invent(5, 150)], [])
+    for turn in range(4):
+        conversation.take_turn(another_engine, endpoint, seed=40 * turn)
+
+
+def test_two_conversations_by_turns_evaluate_only_their_new_tokens(
+    another_engine: Engine, endpoint: Endpoint
+) -> None:
+    endpoint.cache.begin_with(BEGINNING)
+    conversations = [Conversation([*BEGINNING, *invent(seed, 100)], []) for seed in (20, 21)]
+    for turn in range(3):
+        for conversation in conversations:
+            conversation.take_turn(another_engine, endpoint, seed=10 * turn)
+
+
+def test_a_conversation_too_large_to_be_kept_is_evaluated_again(engine: Engine) -> None:
+    cache = PromptCache(engine, saved_bytes=engine.state_bytes)
+    cache.begin_with(BEGINNING)
+    endpoint = Endpoint(engine, cache)
+    prompts = [[*BEGINNING, *invent(seed, 300)] for seed in (1, 2)]
+    assert [endpoint.answer(prompt).reused for prompt in prompts * 2] == [len(BEGINNING)] * 4
+
+
+def test_a_prompt_that_was_stopped_leaves_nothing_behind(
+    engine: Engine, endpoint: Endpoint
+) -> None:
     prompt = invent(7, 400)
-    expected = answer(engine, prompt)
-    engine.prefill([1], lambda: True)
+    expected = answer_alone(engine, prompt)
+    endpoint.cache.begin_with(BEGINNING)
     for steps in (1, 40, 300):
         left = iter([True] * steps)
         with pytest.raises(Interrupted):
-            engine.prefill(prompt, lambda: next(left, False))  # noqa: B023
-    assert answer(engine, prompt) == expected
+            endpoint.cache.prefill(prompt, is_wanted=lambda: next(left, False))  # noqa: B023
+    assert same(endpoint.answer(prompt), expected)
 
 
 def test_a_prompt_is_always_cut_at_the_same_places() -> None:
@@ -98,3 +172,21 @@ def test_a_prompt_is_always_cut_at_the_same_places() -> None:
     long = cut(ids, ids[:600])
     assert [len(chunk) for chunk in long[:3]] == [MAX_CHUNK_TOKENS, 88, CHUNK_TOKENS]
     assert sum(long, ()) == ids
+
+
+def test_an_earlier_answer_is_cut_as_it_was_generated() -> None:
+    ids = tuple(range(200))
+    answers = [range(100, 104), range(110, 112)]
+    lengths = [10, CHUNK_TOKENS, 26, 1, 1, 1, 1, 6, 1, 1, CHUNK_TOKENS, 24]
+    assert [len(chunk) for chunk in cut(ids, ids[:10], answers)] == lengths
+    assert sum(cut(ids, ids[:10], answers), ()) == ids
+    assert [len(chunk) for chunk in cut(ids[:104], (), answers[:1])] == [64, 36, 1, 1, 1, 1]
+    inside_the_beginning = [range(5, 8)]
+    assert cut(ids, ids[:10], inside_the_beginning) == cut(ids, ids[:10])
+
+
+def test_single_tokens_are_evaluated_three_at_once_or_alone() -> None:
+    chunks = [(1, 2), (3,), (4,), (5,), (6,), (7,), (8, 9), (10,), (11, 12, 13), (14,)]
+    together = [[token_id for chunk in some for token_id in chunk] for some in group(chunks)]
+    assert together == [[1, 2], [3, 4, 5], [6], [7], [8, 9], [10], [11, 12, 13], [14]]
+    assert [chunk for some in group(chunks) for chunk in some] == chunks
