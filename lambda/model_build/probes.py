@@ -30,6 +30,14 @@ class Probe:
     start: int
 
 
+@dataclass(frozen=True)
+class Probes:
+    """What a build is judged by, and, apart from it, what its quantizer weighs errors by."""
+
+    judging: list[Probe]
+    calibrating: list[Probe]
+
+
 def probe_conversations(encoder: PromptEncoder) -> list[list[Message]]:
     """Conversations in every form that the model's template takes."""
     talks = []
@@ -42,10 +50,12 @@ def probe_conversations(encoder: PromptEncoder) -> list[list[Message]]:
 
 def probe_answers() -> list[tuple[list[Message], str]]:
     """Questions and answers of the deployment's own kind."""
-    lines = read_probe()
-    system = Message("system", DEFAULT_SYSTEM)
-    pairs = zip(lines[0 : 2 * ANSWERS : 2], lines[1 : 2 * ANSWERS : 2], strict=True)
-    return [([system, Message("user", question)], answer) for question, answer in pairs]
+    return _pair(read_probe()[: 2 * ANSWERS])
+
+
+def calibration_answers() -> list[tuple[list[Message], str]]:
+    """More of the same kind, for the quantizer: none that a build is judged by."""
+    return _pair(read_probe()[2 * ANSWERS : 4 * ANSWERS])
 
 
 def encode_probe(encoder: PromptEncoder, messages: Sequence[Message], answer: str) -> Probe:
@@ -55,6 +65,19 @@ def encode_probe(encoder: PromptEncoder, messages: Sequence[Message], answer: st
     shared = zip(prompt, whole, strict=False)
     start = next((i for i, (one, other) in enumerate(shared) if one != other), len(prompt))
     return Probe(tuple(whole), start)
+
+
+def encode_answers(
+    encoder: PromptEncoder, answers: Sequence[tuple[Sequence[Message], str]]
+) -> list[Probe]:
+    """Each question as it is served, with its answer."""
+    return [encode_probe(encoder, talk, answer) for talk, answer in answers]
+
+
+def _pair(lines: Sequence[str]) -> list[tuple[list[Message], str]]:
+    system = Message("system", DEFAULT_SYSTEM)
+    pairs = zip(lines[0::2], lines[1::2], strict=True)
+    return [([system, Message("user", question)], answer) for question, answer in pairs]
 
 
 def _is_accepted(encoder: PromptEncoder, talk: Sequence[Message]) -> bool:

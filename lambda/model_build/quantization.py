@@ -2,11 +2,17 @@
 
 import ctypes
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import llama_cpp
+import numpy as np
+import numpy.typing as npt
 
 from model_build.errors import CatalogError, ConversionError
+
+Importance = Mapping[str, npt.NDArray[np.float32]]  # tensor → one weight for each input
 
 TYPES = {
     "Q4_K_M": llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M,
@@ -49,12 +55,16 @@ def check_type(name: str) -> str:
     return base + (PURE_SUFFIX if pure else "")
 
 
-def quantize_gguf(source: Path, target: Path, type_name: str) -> None:
-    """Write source (f32 or f16) to target in the named type."""
+def quantize_gguf(
+    source: Path, target: Path, type_name: str, importance: Importance | None = None
+) -> None:
+    """Write source (f32 or f16) to target in the named type, its errors weighed by importance."""
     base, pure = _split(type_name)
     parameters = llama_cpp.llama_model_quantize_default_params()
     parameters.ftype = TYPES[base]
     parameters.pure = pure
+    if importance:
+        parameters.imatrix = _list_importance(importance)
     llama_cpp.llama_log_set(_keep_silent, None)
     status = llama_cpp.llama_model_quantize(
         os.fsencode(source), os.fsencode(target), ctypes.byref(parameters)
@@ -64,6 +74,15 @@ def quantize_gguf(source: Path, target: Path, type_name: str) -> None:
             f"llama.cpp could not quantize {source.name} to {type_name} (status {status}); "
             "check the free disk space and choose another type if there is enough."
         )
+
+
+def _list_importance(importance: Importance) -> Any:
+    """An array that ends with an entry without a name, as llama.cpp reads it."""
+    rows = (llama_cpp.llama_model_imatrix_data * (len(importance) + 1))()
+    for row, (name, weights) in zip(rows, importance.items(), strict=False):
+        row.name, row.size = name.encode(), weights.size
+        row.data = weights.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    return rows
 
 
 def _split(name: str) -> tuple[str, bool]:

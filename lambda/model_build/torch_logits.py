@@ -25,20 +25,7 @@ class TorchReader:
     """A checkpoint in PyTorch."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        try:
-            self._model = AutoModelForCausalLM.from_pretrained(
-                checkpoint.folder, dtype="auto", local_files_only=True, attn_implementation="eager"
-            )
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise SourceError(f"{checkpoint.folder} cannot be loaded ({reason}).") from error
-        self._model.train(False)
-        for module in self._model.modules():
-            if module._parameters:
-                module.register_forward_pre_hook(_widen)
-                module.register_forward_hook(_narrow)
+        self._model = open_checkpoint(checkpoint)
 
     def read_all(self, probes: Sequence[Probe]) -> list[Logits]:
         """The logits that predict what each probe wants: one array per probe."""
@@ -55,6 +42,25 @@ class TorchReader:
             output.logits[row, probe.start - 1 : len(probe.ids) - 1].float().numpy()
             for row, probe in enumerate(batch)
         ]
+
+
+def open_checkpoint(checkpoint: Checkpoint) -> Any:
+    """The model in PyTorch, computing in 32 bits; raise SourceError where it does not load."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            checkpoint.folder, dtype="auto", local_files_only=True, attn_implementation="eager"
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise SourceError(f"{checkpoint.folder} cannot be loaded ({reason}).") from error
+    model.train(False)
+    for module in model.modules():
+        if module._parameters:
+            module.register_forward_pre_hook(_widen)
+            module.register_forward_hook(_narrow)
+    return model
 
 
 def _widen(module: torch.nn.Module, _inputs: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import GPT2LMHeadModel
 
-from gguf_lambda.prompt import PromptEncoder
+from gguf_lambda.prompt import Message, PromptEncoder
 from gguf_lambda.tokenizer import SentencePieceTokenizer
 from model_build.catalog import CatalogEntry
 from model_build.checkpoint import Checkpoint
@@ -39,17 +39,29 @@ SOURCE = {"repository": "", "revision": "", "command": "python -m model_build de
 
 def build_demo(entry: CatalogEntry, models: Path, report: Callable[[str], None]) -> Path:
     """Train the demo model in a scratch folder and build models/demo from it."""
-    corpus = read_corpus()
     with tempfile.TemporaryDirectory() as scratch:
         checkpoint = Checkpoint(Path(scratch))
-        report("Learning the vocabulary …")
-        train_vocabulary(_vocabulary_texts(corpus), checkpoint.folder)
-        report("Training …")
-        model = train_model(corpus, _open_encoder(checkpoint, entry), VOCABULARY_SIZE, report)
-        model.save_pretrained(checkpoint.folder)
-        answers = [(example.messages, example.answer) for example in corpus.own_questions()]
-        job = Job(entry, checkpoint, SOURCE, models, answers)
+        model = train_checkpoint(entry, checkpoint, report)
+        job = Job(entry, checkpoint, SOURCE, models, own_answers())
         return build_model(job, report, lambda probes, path: compare_answers(model, probes, path))
+
+
+def train_checkpoint(
+    entry: CatalogEntry, checkpoint: Checkpoint, report: Callable[[str], None]
+) -> GPT2LMHeadModel:
+    """Write vocabulary and weights into the checkpoint's folder."""
+    corpus = read_corpus()
+    report("Learning the vocabulary …")
+    train_vocabulary(_vocabulary_texts(corpus), checkpoint.folder)
+    report("Training …")
+    model = train_model(corpus, open_encoder(checkpoint, entry), VOCABULARY_SIZE, report)
+    model.save_pretrained(checkpoint.folder)
+    return model
+
+
+def own_answers() -> list[tuple[Sequence[Message], str]]:
+    """Every conversation that the model was trained on, as the deployment asks it."""
+    return [(example.messages, example.answer) for example in read_corpus().own_questions()]
 
 
 def compare_answers(
@@ -59,7 +71,19 @@ def compare_answers(
 
     Raises VerificationError below LEAST_EQUAL.
     """
-    expected = list(_answer_all(model, probes))
+    figures = measure_answers(list(answer_all(model, probes)), probes, path)
+    if figures["equal_to_pytorch"] < LEAST_EQUAL:
+        raise VerificationError(
+            f"Only {figures['equal_to_pytorch']:.1%} of the quantized model's answers are PyTorch's"
+            f" (at least {LEAST_EQUAL:.0%}); train longer (EPOCHS) or choose another quantization."
+        )
+    return {"greedy_answers": figures}
+
+
+def measure_answers(
+    expected: Sequence[Sequence[int]], probes: Sequence[Probe], path: Path
+) -> dict[str, float]:
+    """The quantized file's greedy answers: how many are the expected ones, and the data's."""
     with open_reader(path, context_length=1024) as reader:
         found = [
             reader.answer_greedily(probe.ids[: probe.start], END_ID, ANSWER_LIMIT_TOKENS)
@@ -68,16 +92,11 @@ def compare_answers(
     equal = sum(one == other for one, other in zip(expected, found, strict=True)) / len(probes)
     known = [list(probe.ids[probe.start :]) for probe in probes]
     right = sum(one == other for one, other in zip(known, found, strict=True)) / len(probes)
-    if equal < LEAST_EQUAL:
-        raise VerificationError(
-            f"Only {equal:.1%} of the quantized model's answers are PyTorch's (at least "
-            f"{LEAST_EQUAL:.0%}); train longer (EPOCHS) or choose another quantization."
-        )
     figures = {"questions": len(probes), "equal_to_pytorch": equal, "equal_to_training": right}
-    return {"greedy_answers": {key: round(value, 4) for key, value in figures.items()}}
+    return {key: round(value, 4) for key, value in figures.items()}
 
 
-def _answer_all(model: GPT2LMHeadModel, probes: Sequence[Probe]) -> Iterator[list[int]]:
+def answer_all(model: GPT2LMHeadModel, probes: Sequence[Probe]) -> Iterator[list[int]]:
     """PyTorch's greedy answers: one pass where it is the known answer, step by step elsewhere."""
     for probe in probes:
         answer = list(probe.ids[probe.start :])
@@ -89,7 +108,8 @@ def _answer_all(model: GPT2LMHeadModel, probes: Sequence[Probe]) -> Iterator[lis
             yield answer_greedily(model, probe.ids[: probe.start], ANSWER_LIMIT_TOKENS)
 
 
-def _open_encoder(checkpoint: Checkpoint, entry: CatalogEntry) -> PromptEncoder:
+def open_encoder(checkpoint: Checkpoint, entry: CatalogEntry) -> PromptEncoder:
+    """What serves a sentencepiece checkpoint's prompts."""
     path = checkpoint.sentencepiece_path
     assert path is not None
     template = entry.read_template() or ""
