@@ -89,10 +89,7 @@ def _make_served(entry: CatalogEntry, folder: Path, name: str, report: Report) -
 
 
 def _make_int8(checkpoint: Path, folder: Path, name: str) -> None:
-    import transformers  # noqa: PLC0415
-    from ctranslate2.converters import TransformersConverter  # noqa: PLC0415  # heavy, rarely run
+    from bench.int8_conversion import convert_to_int8  # noqa: PLC0415  # needs ctranslate2
 
-    transformers.logging.set_verbosity_error()  # of an argument that the converter spells so
-    transformers.logging.disable_progress_bar()
     with new_folder(folder, name) as made:
-        TransformersConverter(str(checkpoint)).convert(str(made), quantization="int8", force=True)
+        convert_to_int8(checkpoint, made)
