@@ -40,7 +40,7 @@ def _judge_decode(run: ModelRun) -> Condition:
     share = _compare(run, "bare", lambda ours, bare: ours.decode_rate / bare.decode_rate)
     return Condition(
         f"decode, streamed over HTTP, at least {LEAST_DECODE_SHARE:.0%} of the bare loop",
-        f"{share.middle:.1%} ({share.least:.1%}–{share.most:.1%})",
+        f"{share.middle:.1%} ({share.least:.1%} to {share.most:.1%})",
         share.middle >= LEAST_DECODE_SHARE,
     )
 
@@ -50,7 +50,7 @@ def _judge_first_token(run: ModelRun) -> Condition:
     values = (f"{value * 1000:,.1f}" for value in (added.middle, added.least, added.most))
     return Condition(
         f"time to first token at most {MOST_ADDED_SECONDS * 1000:.0f} ms above the bare prefill",
-        "{} ms ({}–{})".format(*values),
+        "{} ms ({} to {})".format(*values),
         added.middle <= MOST_ADDED_SECONDS,
     )
 
@@ -63,7 +63,7 @@ def _judge_answer(run: ModelRun) -> Condition:
     return Condition(
         f"an answer of {new_tokens} tokens at least {LEAST_SPEED_UP:.0f} times faster than "
         "transformers that load for every request",
-        f"{speed_up.middle:.1f} times ({speed_up.least:.1f}–{speed_up.most:.1f})",
+        f"{speed_up.middle:.1f} times ({speed_up.least:.1f} to {speed_up.most:.1f})",
         speed_up.middle >= LEAST_SPEED_UP,
     )
 
