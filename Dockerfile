@@ -21,11 +21,10 @@ WORKDIR /build
 COPY requirements/wheel.txt requirements/
 RUN --mount=type=cache,target=/var/cache/pip \
     python -m venv tools && tools/bin/pip install --quiet --require-hashes -r requirements/wheel.txt
-COPY requirements/llama-cpp.txt requirements/llama-cpp-cmake-args.txt requirements/
-# The instruction sets are named line by line; an architecture without a line is not built.
+COPY requirements/llama-cpp.txt requirements/llama-cpp.cmake requirements/
+# The kinds of CPU are named in llama-cpp.cmake; an architecture that it does not know is not built.
 RUN --mount=type=cache,target=/var/cache/pip \
-    CMAKE_ARGS="$(sed -n "s/^$(uname -m) //p" requirements/llama-cpp-cmake-args.txt)" && [ -n "$CMAKE_ARGS" ] && \
-    export CMAKE_ARGS PATH="$PWD/tools/bin:$PATH" && \
+    export CMAKE_ARGS="-DCMAKE_PROJECT_llama_cpp_INCLUDE=$PWD/requirements/llama-cpp.cmake" PATH="$PWD/tools/bin:$PATH" && \
     pip wheel --no-deps --no-build-isolation --no-binary llama-cpp-python --require-hashes \
         -r requirements/llama-cpp.txt -w wheels
 
@@ -38,13 +37,10 @@ RUN --mount=type=cache,target=/var/cache/pip \
     tools/bin/pip --python /app/python/bin/python install --quiet --no-compile --require-hashes \
         -r requirements/runtime.txt && \
     tools/bin/pip --python /app/python/bin/python install --quiet --no-compile --no-deps wheels/*.whl
-# Slim images have no OpenMP library; ggml looks beside itself first. The wheel brings each library under three
-# names and once more in lib/, because wheels hold no links. Headers and tests are not run.
+# Slim images have no OpenMP library; ggml looks beside itself first. Headers and tests are not run.
 RUN cd /app/python/lib/python3*/site-packages && \
-    for library in llama_cpp/lib/lib*.so; do \
-        rm -f "$library".0.* && ln -sf "$(basename "$library")" "$library.0"; done && \
     cp /usr/lib/*-linux-gnu/libgomp.so.1 llama_cpp/lib/ && \
-    rm -rf bin include lib llama_cpp/include llama_cpp/server && \
+    rm -rf include llama_cpp/lib/cmake llama_cpp/lib/pkgconfig llama_cpp/server && \
     find . -type d -name tests -prune -exec rm -r {} +
 
 

@@ -21,9 +21,7 @@ LOCKS := runtime gateway wheel build dev bench
 export PYTHONPATH := lambda
 
 # The wheel is built once per machine for each version, recipe and Python.
-ARCHITECTURE := $(shell uname -m)
-CMAKE_ARGS_LINE := $(shell sed -n 's/^$(ARCHITECTURE) //p' requirements/llama-cpp-cmake-args.txt)
-WHEEL_KEY := $(shell { cat requirements/llama-cpp.txt requirements/llama-cpp-cmake-args.txt; uname -sm; } | cksum | cut -d' ' -f1)
+WHEEL_KEY := $(shell { cat requirements/llama-cpp.txt requirements/llama-cpp.cmake; uname -sm; } | cksum | cut -d' ' -f1)
 WHEELS := $(CACHE)/wheels/$(WHEEL_KEY)
 
 # ninja's "[n/m]" lines, one for each tenth of the way.
@@ -134,12 +132,10 @@ $(UV): requirements/uv.txt
 $(WHEELS)/.built: | $(UV)
 	@command -v c++ >/dev/null || \
 	    { echo "A C++ compiler is missing; install one (Debian: apt-get install g++, macOS: xcode-select --install)." >&2; exit 1; }
-	@[ -n '$(CMAKE_ARGS_LINE)' ] || \
-	    { echo "requirements/llama-cpp-cmake-args.txt has no line for $(ARCHITECTURE); add one." >&2; exit 1; }
 	$(call say,building llama.cpp from source; 5 to 10 minutes and once per machine)
 	@mkdir -p $(WHEELS)
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/wheel.txt
-	@PATH="$(abspath $(BIN)):$$PATH" CMAKE_ARGS='$(CMAKE_ARGS_LINE)' \
+	@PATH="$(abspath $(BIN)):$$PATH" CMAKE_ARGS='-DCMAKE_PROJECT_llama_cpp_INCLUDE=$(abspath requirements/llama-cpp.cmake)' \
 	    $(BIN)/pip wheel --verbose --no-deps --no-build-isolation --no-cache-dir \
 	    --no-binary llama-cpp-python --require-hashes -r requirements/llama-cpp.txt \
 	    -w $(WHEELS) 2>&1 | tee $(WHEELS)/build.log | awk "$$SHOW_PROGRESS" || \

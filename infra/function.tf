@@ -58,6 +58,7 @@ locals {
     SYSTEM_PROMPT = var.system_prompt
     RESPONSE_MODE = var.response_mode
     MAX_TOKENS    = tostring(var.max_tokens)
+    KERNELS       = var.kernels
     CORS_ORIGIN   = var.cors_origin
     BASE_PATH     = var.base_path
     LOG_PROMPTS   = tostring(var.log_prompts)

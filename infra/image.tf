@@ -13,7 +13,7 @@ locals {
   image_inputs = [
     for file in setunion(
       fileset(local.root, "lambda/gguf_lambda/**"),
-      fileset(local.root, "requirements/{runtime,wheel,llama-cpp*}.txt"),
+      fileset(local.root, "requirements/{runtime.txt,wheel.txt,llama-cpp.*}"),
       fileset(local.root, "{Dockerfile,.dockerignore}"),
       local.model_inputs[local.model_from],
     ) : file if !strcontains(file, "__pycache__")

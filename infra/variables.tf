@@ -94,6 +94,12 @@ variable "architecture" {
   }
 }
 
+variable "kernels" {
+  description = "llama.cpp's kernels: auto (the best that proves itself on the CPU), floor (what every CPU has) or a name such as cascadelake; null is floor with SnapStart, else auto."
+  type        = string
+  default     = null
+}
+
 variable "response_mode" {
   description = "stream (answers up to 15 minutes, token by token) or buffered (29 seconds, whole)."
   type        = string
