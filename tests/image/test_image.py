@@ -135,6 +135,11 @@ def test_what_builds_models_does_not_ship(image: Image) -> None:
         assert f"No module named '{name}'" in said
 
 
+def test_its_kernels_prove_themselves_in_a_process_of_their_own(image: Image) -> None:
+    code = "from gguf_lambda.kernels import *; print(*map(probe, find_libraries().values()))"
+    assert "None" in image.run("python", "-c", code).stdout.split()
+
+
 def test_the_authorizer_is_in_the_same_image(image: Image) -> None:
     assert image.run("python", "-c", "import gguf_lambda.authorizer").returncode == 0
 
