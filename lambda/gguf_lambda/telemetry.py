@@ -63,8 +63,7 @@ class Telemetry:
         self._logger.error(
             "The process before this one ended in the middle of its work: a crash in native "
             "code, too little memory, or a timeout. Lambda's line above says which. Give the "
-            "function more memory or time; after SIGILL or SIGSEGV, build the image again "
-            "for its architecture.",
+            "function more memory or time; after SIGILL or SIGSEGV, set KERNELS to floor.",
             request_id=doing.get("request_id"),
             phase=doing.get("phase"),
         )
