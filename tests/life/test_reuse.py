@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gguf_lambda.chunks import CHUNK_TOKENS, MAX_CHUNK_TOKENS, cut, group
+from gguf_lambda.chunks import CHUNK_TOKENS, MAX_CHUNK_TOKENS, SINGLE_TOKENS_AT_ONCE, cut, group
 from gguf_lambda.engine import Engine
 from gguf_lambda.errors import Interrupted
+from gguf_lambda.model_folder import open_model
 from gguf_lambda.prompt_cache import PromptCache
 from model_build.quantization import quantize_gguf
 
@@ -190,3 +191,16 @@ def test_single_tokens_are_evaluated_three_at_once_or_alone() -> None:
     together = [[token_id for chunk in some for token_id in chunk] for some in group(chunks)]
     assert together == [[1, 2], [3, 4, 5], [6], [7], [8, 9], [10], [11, 12, 13], [14]]
     assert [chunk for some in group(chunks) for chunk in some] == chunks
+
+
+def test_three_tokens_at_once_have_the_bits_of_three_tokens_alone() -> None:
+    path = open_model(Path(__file__).parents[2] / "models" / "demo").model_path
+    ids = invent(9, 100)
+    results = []
+    for step in (1, SINGLE_TOKENS_AT_ONCE):
+        with closing(Engine(path, threads=1)) as engine:
+            engine.evaluate(ids[:CHUNK_TOKENS])
+            for at in range(CHUNK_TOKENS, len(ids), step):
+                engine.evaluate(ids[at : at + step])
+            results.append((engine.logits().tobytes(), engine.save_state().tobytes()))
+    assert results[0] == results[1]
