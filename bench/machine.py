@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bench.process import REPOSITORY
+from bench.silence import silence_llama_cpp
 from gguf_lambda.kernels import load_kernels
 
 PACKAGES = ("llama-cpp-python", "torch", "transformers", "ctranslate2")
@@ -16,6 +17,7 @@ INSTRUCTION_SETS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8", "a
 
 def describe_machine(threads: int) -> dict[str, str]:
     """The header of the table: name → value."""
+    silence_llama_cpp()
     cpu = _read_cpu()
     flags = cpu.get("flags", cpu.get("Features", "")).split()
     sets = [name for name in INSTRUCTION_SETS if name in flags]

@@ -8,6 +8,7 @@ from typing import Any
 
 import llama_cpp
 
+from bench.silence import silence_llama_cpp
 from bench.workers.lines import Asked, Stopwatch, serve
 
 # The same kernels and settings by construction; what the engine does with them is left out.
@@ -21,7 +22,7 @@ class BareLoop:
 
     def __init__(self, path: Path, threads: int) -> None:
         llama_cpp.llama_backend_init()
-        llama_cpp.llama_log_set(_keep_silent, None)
+        silence_llama_cpp()
         load_kernels()
         self._model = _load_model(path, mmap=False)
         length = llama_cpp.llama_model_n_ctx_train(self._model)
@@ -69,11 +70,6 @@ class BareLoop:
         ):
             llama_cpp.llama_sampler_chain_add(chain, part)
         return chain
-
-
-@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]  # a ctypes prototype
-def _keep_silent(_level: int, _text: bytes, _data: Any) -> None:
-    """llama.cpp tells a page for every load."""
 
 
 def main() -> None:
