@@ -16,11 +16,10 @@ from model_build.beginning import write_beginning
 from model_build.checkpoint import is_t5
 from model_build.errors import VerificationError
 from model_build.gguf_export import export_gguf
-from model_build.importance import measure_importance
 from model_build.installation import new_folder
 from model_build.job import Job
 from model_build.manifest import BuiltModel, write_manifest
-from model_build.probes import Probe, Probes, calibration_answers, encode_answers, probe_answers
+from model_build.probes import Probe, encode_probe, probe_answers
 from model_build.progress import Report
 from model_build.quantization import check_type, quantize_gguf
 from model_build.served_tokenizer import (
@@ -57,20 +56,18 @@ def build_model(job: Job, report: Report, extra: Extra = lambda probes, path: {}
         served, probes = prove_tokenizer(job, full, folder / TOKENIZER_FILE)
         report(f"{served.prompts} prompts have the ids of training; {served.kind} will serve.")
         report("Comparing the conversion with PyTorch …")
-        expected, conversion = compare_conversion(job.checkpoint, full, probes.judging)
+        expected, conversion = compare_conversion(job.checkpoint, full, probes)
         report(f"Quantizing to {quantization} …")
-        importance = measure_importance(job.checkpoint, probes.calibrating)
-        quantize_gguf(full, quantized, quantization, importance)
+        quantize_gguf(full, quantized, quantization)
         report("Comparing the quantized model with the converted one …")
         errors = check_tensors(full, quantized)
-        loss = compare_quantization(expected, quantized, probes.judging)
+        loss = compare_quantization(expected, quantized, probes)
         report(format_table([("16 bits to PyTorch", conversion), (f"{quantization} to 16", loss)]))
         figures = {
             "token_ids": {"prompts": served.prompts, "equal": served.prompts},
             "conversion": conversion.figures(),
-            "importance": {"answers": len(probes.calibrating), "matrices": len(importance)},
             "quantization": loss.figures() | errors.figures(),
-            **extra(probes.judging, quantized),
+            **extra(probes, quantized),
         }
         full.unlink()
         (folder / TEMPLATE_FILE).write_text(job.template + "\n", encoding="utf-8")
@@ -93,14 +90,14 @@ def verify_model(job: Job, folder: ModelFolder, report: Report) -> None:
                 f"{folder.folder} has another tokenizer than {job.checkpoint.folder}; build again."
             )
         report(f"{served.prompts} prompts have the ids of training.")
-        expected, conversion = compare_conversion(job.checkpoint, full, probes.judging)
+        expected, conversion = compare_conversion(job.checkpoint, full, probes)
         check_tensors(full, folder.model_path)
-        loss = compare_quantization(expected, folder.model_path, probes.judging)
+        loss = compare_quantization(expected, folder.model_path, probes)
         rows = [("16 bits to PyTorch", conversion), (f"{installed.quantization} to 16", loss)]
         report(format_table(rows))
 
 
-def prove_tokenizer(job: Job, full: Path, target: Path) -> tuple[ServedTokenizer, Probes]:
+def prove_tokenizer(job: Job, full: Path, target: Path) -> tuple[ServedTokenizer, list[Probe]]:
     """Choose the tokenizer that serves, and encode the probes with it.
 
     Its sentencepiece file is left at target only if it is the one.
@@ -117,8 +114,8 @@ def prove_tokenizer(job: Job, full: Path, target: Path) -> tuple[ServedTokenizer
         served = choose_tokenizer(job.checkpoint, prompt_format, candidates)
         if served.kind == "gguf":
             target.unlink(missing_ok=True)
-        judging = encode_answers(served.encoder, job.answers or probe_answers())
-        return served, Probes(judging, encode_answers(served.encoder, calibration_answers()))
+        answers = job.answers or probe_answers()
+        return served, [encode_probe(served.encoder, talk, answer) for talk, answer in answers]
 
 
 def _describe(

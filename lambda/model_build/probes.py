@@ -30,14 +30,6 @@ class Probe:
     start: int
 
 
-@dataclass(frozen=True)
-class Probes:
-    """What a build is judged by, and, apart from it, what its quantizer weighs errors by."""
-
-    judging: list[Probe]
-    calibrating: list[Probe]
-
-
 def probe_conversations(encoder: PromptEncoder) -> list[list[Message]]:
     """Conversations in every form that the model's template takes."""
     talks = []

@@ -51,7 +51,7 @@ def test_a_transposed_weight_is_caught(
     export_gguf(job.checkpoint, full, name="spoilt", chat_template=job.template)
     _, probes = prove_tokenizer(job, full, tmp_path / "tokenizer.model")
     with pytest.raises(VerificationError, match="converted model differs from the checkpoint"):
-        compare_conversion(Checkpoint(checkpoints[DOLLY]), full, probes.judging)
+        compare_conversion(Checkpoint(checkpoints[DOLLY]), full, probes)
 
 
 def test_a_tokenizer_of_another_model_is_caught(
