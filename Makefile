@@ -38,7 +38,7 @@ say = @printf '== %s\n' "$(1)"
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-19s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # 10,240 MB, the most a function can have: the laptop's CPUs are the limit.
 .PHONY: run
@@ -101,6 +101,10 @@ soak: $(VENV)/.test ## ten thousand requests in a row: same memory, same answers
 .PHONY: bench
 bench: $(VENV)/.bench ## measure it beside what one would use instead; rewrites README's figures
 	@PYTHONPATH=lambda:. $(BIN)/python -m bench --cache $(CACHE)/bench --readme README.md $(ARGS)
+
+.PHONY: bench-quantizations
+bench-quantizations: $(VENV)/.bench ## measure the 4-bit types; rewrites README's table
+	@PYTHONPATH=lambda:. $(BIN)/python -m bench.quantizations --cache $(CACHE)/bench --readme README.md $(ARGS)
 
 .PHONY: lock
 lock: $(UV) ## resolve requirements/*.txt anew from pyproject.toml

@@ -13,8 +13,9 @@ from typing import cast
 
 from bench.conditions import Condition, judge
 from bench.contenders import HEAVY, KEYS, NEEDS, Key, Plan
+from bench.cost import write_cost
 from bench.errors import BenchError
-from bench.figures import list_rows
+from bench.figures import Row, list_rows
 from bench.generated_section import rewrite_section, split_section
 from bench.machine import describe_machine
 from bench.measurement import ModelRun, list_raw, measure_model
@@ -28,7 +29,7 @@ from model_build.errors import BuildError
 from model_build.progress import Progress, say
 
 RESULTS = REPOSITORY / "bench" / "results"
-SECTION = "bench"
+SECTION, COST_SECTION = "bench", "cost"
 TITLES = {DOLLY: f"{DOLLY}'s shape (1.3B), random weights", DEMO: "models/demo (3.9M)"}
 
 
@@ -76,7 +77,10 @@ def _run(options: argparse.Namespace, report: Progress) -> list[Condition]:
     if sys.platform != "linux":
         raise BenchError("Memory is read from /proc; run the bench on Linux.")
     if options.readme:
-        split_section(options.readme, SECTION)  # fails now rather than after the run
+        # Fails now rather than after the run.
+        split_section(options.readme, SECTION)
+        if DOLLY in options.models:
+            split_section(options.readme, COST_SECTION)
     keys = cast(list[Key], options.contenders)
     for key, module in NEEDS.items():
         if key in keys and find_spec(module) is None:
@@ -123,6 +127,13 @@ def _write(
     if options.readme:
         link = os.path.relpath(plot, options.readme.parent)
         rewrite_section(options.readme, SECTION, f"![figures as bars]({link})\n\n{text}")
+        if streamed := _find_streamed(runs):
+            rewrite_section(options.readme, COST_SECTION, write_cost(streamed, options.threads))
+
+
+def _find_streamed(runs: Sequence[ModelRun]) -> Row | None:
+    rows = [row for run in runs if run.model == DOLLY for row in list_rows(run)]
+    return next((row for row in rows if row.key == "streamed"), None)
 
 
 def _positive(text: str) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from bench.contenders import Key
 from bench.figures import Spread, spread
@@ -30,6 +31,7 @@ def judge(run: ModelRun) -> list[Condition]:
         (_judge_first_token, ("streamed", "bare")),
         (_judge_answer, ("streamed", "transformers")),
         (_judge_memory, ("streamed", "transformers")),
+        (_judge_second_turn, ("streamed",)),
     ]
     known = {key for key, record in run.records.items() if record.cold}
     return [rule(run) for rule, keys in pairs if known.issuperset(keys)]
@@ -73,6 +75,21 @@ def _judge_memory(run: ModelRun) -> Condition:
         f"peak memory at most {MOST_MEMORY_SHARE:.0%} of theirs",
         f"{ours / theirs:.1%}",
         ours / theirs <= MOST_MEMORY_SHARE,
+    )
+
+
+def _judge_second_turn(run: ModelRun) -> Condition:
+    """The last token of what is known may be evaluated again: its logits are needed."""
+    again = [
+        turn.first_prompt_tokens + turn.first_answer_tokens - 1 - (turn.warm.cached_tokens or 0)
+        for turn in run.second_turns
+    ]
+    shares = [turn.warm.prefill_seconds / turn.cold.prefill_seconds for turn in run.second_turns]
+    return Condition(
+        "a second turn evaluates only its new tokens",
+        f"{max(again):,} known tokens evaluated again, first token after "
+        f"{median(shares):.0%} of the time without the first turn",
+        max(again) <= 0,
     )
 
 

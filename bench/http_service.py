@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class HttpService:
     def ask(self, question: Question, *, streamed: bool) -> Sample:
         """Raise BenchError where the answer has not the length that was asked for."""
         body = {
-            "prompt": question.text,
+            **_spell(question),
             "max_tokens": question.new_tokens,
             "temperature": 0,
             "logit_bias": {str(key): value for key, value in question.logit_bias.items()},
@@ -79,7 +80,7 @@ class HttpService:
 
     def _wait(self, question: Question, body: Body) -> Sample:
         began = time.perf_counter()
-        answer = self._call("POST", "/v1/completions", body)
+        answer = self._call("POST", _choose_path(question), body)
         seconds = time.perf_counter() - began
         usage, timings = answer["usage"], answer.get("timings", {})
         counted = (usage["prompt_tokens"], usage["completion_tokens"])
@@ -96,18 +97,18 @@ class HttpService:
             prefill_seconds=timings.get("prompt_ms", 0) / 1000 or seconds,
             decode_seconds=timings.get("predicted_ms", 0) / 1000 or seconds,
             cached_tokens=timings.get("cache_n"),
-            text=answer["choices"][0]["text"],
+            text=_read_text(answer["choices"][0]),
         )
 
     def _stream(self, question: Question, body: Body) -> Sample:
         began = time.perf_counter()
         # Parsed afterwards: the client shares its CPUs with the server that it times.
-        lines = list(self._read_lines(body))
+        lines = list(self._read_lines(_choose_path(question), body))
         ended = time.perf_counter()
         events = [(at, json.loads(line[6:])) for at, line in lines if line.startswith(b"data: {")]
         if lost := next((event["error"] for _, event in events if "error" in event), None):
             raise BenchError(f"{self.name} answered with an error: {lost}")
-        pieces = [(at, event["choices"][0]["text"]) for at, event in events if event["choices"]]
+        pieces = [(at, _read_text(event["choices"][0])) for at, event in events if event["choices"]]
         times = [at for at, text in pieces if text]
         text = "".join(text for _, text in pieces)
         timings: Body = events[-1][1].get("timings", {})
@@ -124,8 +125,8 @@ class HttpService:
             text=text,
         )
 
-    def _read_lines(self, body: Body) -> Iterator[tuple[float, bytes]]:
-        with self._request("POST", "/v1/completions", body) as response:
+    def _read_lines(self, path: str, body: Body) -> Iterator[tuple[float, bytes]]:
+        with self._request("POST", path, body) as response:
             while line := response.readline():
                 yield time.perf_counter(), line
 
@@ -157,6 +158,25 @@ class HttpService:
             return self._server.is_ready(self._call("GET", self._server.health_path))
         except (BenchError, ValueError):
             return False
+
+
+def _choose_path(question: Question) -> str:
+    return "/v1/chat/completions" if question.turns else "/v1/completions"
+
+
+def _spell(question: Question) -> Body:
+    if not question.turns:
+        return {"prompt": question.text}
+    roles = cycle(("user", "assistant"))
+    turns = zip(roles, question.turns, strict=False)
+    return {"messages": [{"role": role, "content": text} for role, text in turns]}
+
+
+def _read_text(choice: Body) -> str:
+    """The text of a choice: raw, a chat's whole message, or a piece of one."""
+    message = choice.get("delta") or choice.get("message") or {}
+    text: str = choice.get("text") or message.get("content") or ""
+    return text
 
 
 def _find_free_port() -> int:

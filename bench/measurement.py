@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,9 @@ def measure_model(
         for contender in contenders:
             stack.callback(contender.service.stop)
         records = {contender.key: Record() for contender in contenders}
-        run = _Run(ModelRun(name, contenders, records), plan, prompts, report)
+        run = _Run(
+            ModelRun(name, contenders, records), plan, prompts, report, appends=prepared.appends
+        )
         run.measure_starts()
         for number in range(plan.repetitions):
             run.repeat(number)
@@ -71,8 +73,17 @@ def measure_model(
 
 
 class _Run:
-    def __init__(self, result: ModelRun, plan: Plan, prompts: PromptMaker, report: Report) -> None:
+    def __init__(
+        self,
+        result: ModelRun,
+        plan: Plan,
+        prompts: PromptMaker,
+        report: Report,
+        *,
+        appends: bool,
+    ) -> None:
         self.result = result
+        self._appends = appends
         self._plan = plan
         self._prompts = prompts
         self._report = report
@@ -124,7 +135,8 @@ class _Run:
         question = self._prompts.make(plan.prompt_tokens, plan.new_tokens)
         cold = self._ask(contender, question)
         record.cold.append(cold)
-        second = self._answer(question, cold) if contender.key == "streamed" else None
+        talks = contender.key == "streamed" and self._appends
+        second = self._answer(question, cold) if talks else None
         second_turn = self._ask(contender, second) if second else None
         if contender.reuses_prefix:
             ending = self._prompts.choose_ending(ENDING_CHARACTERS)
@@ -139,8 +151,9 @@ class _Run:
 
     def _answer(self, first: Question, answer: Sample) -> Question:
         """The second turn: the first prompt, its answer, and something new."""
-        addition = answer.text + self._prompts.choose_ending(ENDING_CHARACTERS)
-        return self._prompts.extend(first, addition, SHORT_ANSWER)
+        ending = self._prompts.choose_ending(ENDING_CHARACTERS)
+        whole = self._prompts.extend(first, answer.text + ending, SHORT_ANSWER)
+        return replace(whole, turns=(first.text, answer.text, ending))
 
     def _ask(self, contender: Contender, question: Question) -> Sample:
         waiting = {

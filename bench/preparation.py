@@ -23,6 +23,8 @@ DEMO, DOLLY = "demo", "dolly-japanese-gpt-1b"
 MODELS = (DOLLY, DEMO)
 # The shape of models/demo (model_build/demo/training.py), where its weights do not matter.
 DEMO_SHAPE = {"n_layer": 4, "n_embd": 256, "n_head": 4, "n_inner": 1024, "vocab_size": 2048}
+# The texts and nothing else, so that a second turn has the ids of its raw text.
+APPENDING = "{% for message in messages %}{{ message.content }}{% endfor %}"
 WEIGHTS = ("*.safetensors", "model.bin")
 
 
@@ -33,6 +35,7 @@ class Prepared:
     served: ModelFolder
     checkpoint: Path
     int8: Path
+    appends: bool  # whether its chat template lets a conversation grow at its end only
 
 
 def prepare(name: str, cache: Path, report: Report, *, heavy: bool) -> Prepared:
@@ -45,13 +48,13 @@ def prepare(name: str, cache: Path, report: Report, *, heavy: bool) -> Prepared:
     if name == DEMO:
         served = REPOSITORY / "models" / DEMO
     else:
-        served = folder / entry.quantization.lower()
+        served = folder / f"{entry.quantization.lower()}-appending"
         if not served.exists():
             _make_served(entry, folder, served.name, report)
     if heavy and not int8.exists():
         report(f"{name}: converting to CTranslate2, 8 bits …")
         _make_int8(checkpoint, folder, int8.name)
-    return Prepared(open_model(served), checkpoint, int8)
+    return Prepared(open_model(served), checkpoint, int8, appends=name != DEMO)
 
 
 def weigh(path: Path) -> int:
@@ -78,12 +81,12 @@ def _make_served(entry: CatalogEntry, folder: Path, name: str, report: Report) -
     with new_folder(folder, name) as made:
         full, model = made / "full.gguf", made / f"{entry.name}-{name}.gguf"
         report(f"{entry.name}: converting to GGUF, 16 bits …")
-        export_gguf(job.checkpoint, full, name=entry.name, chat_template=job.template)
+        export_gguf(job.checkpoint, full, name=entry.name, chat_template=APPENDING)
         served, _ = prove_tokenizer(job, full, made / TOKENIZER_FILE)
         report(f"{entry.name}: quantizing to {entry.quantization} …")
         quantize_gguf(full, model, entry.quantization)
         full.unlink()
-        (made / TEMPLATE_FILE).write_text(job.template + "\n", encoding="utf-8")
+        (made / TEMPLATE_FILE).write_text(APPENDING + "\n", encoding="utf-8")
         write_manifest(_describe(job, made, served, model, {}), entry)
         write_beginning(made)
 

@@ -16,6 +16,7 @@ class Question:
     ids: tuple[int, ...]
     new_tokens: int
     logit_bias: Mapping[int, float]
+    turns: tuple[str, ...] = ()  # the same text as a conversation: user, assistant, user …
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,8 @@ def _write_second_turn(run: ModelRun) -> list[str]:
     )
     turn = run.second_turns[-1]
     return [
-        f"Second turn as a raw prompt, streamed: {turn.warm.prompt_tokens} tokens, of which "
+        "Second turn of a conversation, streamed, with a chat template that only appends: "
+        f"{turn.warm.prompt_tokens} tokens, of which "
         f"{turn.first_prompt_tokens} were the first prompt and {turn.first_answer_tokens} its "
         f"answer; {turn.warm.cached_tokens} came from the cache (`cache_n`). First token after "
         f"{_show(warm, 3)} s; a prompt of that length with nothing cached takes "

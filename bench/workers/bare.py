@@ -13,7 +13,7 @@ from bench.workers.lines import Asked, Stopwatch, serve
 
 # The same kernels and settings by construction; what the engine does with them is left out.
 from gguf_lambda.chunks import count_shared
-from gguf_lambda.engine import _create_context, _load_model
+from gguf_lambda.engine import create_context, load_gguf
 from gguf_lambda.kernels import load_kernels
 
 
@@ -24,9 +24,9 @@ class BareLoop:
         llama_cpp.llama_backend_init()
         silence_llama_cpp()
         load_kernels()
-        self._model = _load_model(path, mmap=False)
+        self._model = load_gguf(path, mmap=False)
         length = llama_cpp.llama_model_n_ctx_train(self._model)
-        self._context = _create_context(self._model, length, threads)
+        self._context = create_context(self._model, length, threads)
         self._batch: int = llama_cpp.llama_n_batch(self._context)
         self._vocabulary: int = llama_cpp.llama_vocab_n_tokens(
             llama_cpp.llama_model_get_vocab(self._model)

@@ -53,12 +53,12 @@ class Engine:
         llama_cpp.llama_log_set(_keep_errors, None)
         llama_cpp.llama_backend_init()
         self.kernels = load_kernels(kernels)
-        self._model = _load_model(path, mmap)
+        self._model = load_gguf(path, mmap)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
         trained: int = llama_cpp.llama_model_n_ctx_train(self._model)
         self.context_length = min(context_length or trained, trained)
-        self._context = _create_context(self._model, self.context_length, threads)
+        self._context = create_context(self._model, self.context_length, threads)
         self._memory = llama_cpp.llama_get_memory(self._context)
         self.evaluated = 0  # tokens in the cache, from position 0 on
 
@@ -202,7 +202,7 @@ class Engine:
         yield from _drawing_parts(sampling)
 
 
-def _load_model(path: Path, mmap: bool) -> ctypes.c_void_p:
+def load_gguf(path: Path, mmap: bool) -> ctypes.c_void_p:
     parameters = llama_cpp.llama_model_default_params()
     mode = llama_cpp.LLAMA_LOAD_MODE_MMAP if mmap else llama_cpp.LLAMA_LOAD_MODE_NONE
     parameters.load_mode = mode
@@ -217,7 +217,7 @@ def _load_model(path: Path, mmap: bool) -> ctypes.c_void_p:
     return model  # type: ignore[no-any-return]
 
 
-def _create_context(model: ctypes.c_void_p, length: int, threads: int) -> ctypes.c_void_p:
+def create_context(model: ctypes.c_void_p, length: int, threads: int) -> ctypes.c_void_p:
     parameters = llama_cpp.llama_context_default_params()
     parameters.n_ctx = length
     parameters.n_batch = parameters.n_ubatch = min(MAX_CHUNK_TOKENS, length)
