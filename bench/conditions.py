@@ -31,10 +31,10 @@ def judge(run: ModelRun) -> list[Condition]:
         (_judge_first_token, ("streamed", "bare")),
         (_judge_answer, ("streamed", "transformers")),
         (_judge_memory, ("streamed", "transformers")),
-        (_judge_second_turn, ("streamed",)),
     ]
     known = {key for key, record in run.records.items() if record.cold}
-    return [rule(run) for rule, keys in pairs if known.issuperset(keys)]
+    judged = [rule(run) for rule, keys in pairs if known.issuperset(keys)]
+    return [*judged, _judge_second_turn(run)] if run.second_turns else judged
 
 
 def _judge_decode(run: ModelRun) -> Condition:

@@ -23,8 +23,7 @@ class BareLoop:
     def __init__(self, path: Path, threads: int) -> None:
         llama_cpp.llama_backend_init()
         silence_llama_cpp()
-        load_kernels()
-        self._model = load_gguf(path, mmap=False)
+        self._model = load_gguf(path, load_kernels())
         length = llama_cpp.llama_model_n_ctx_train(self._model)
         self._context = create_context(self._model, length, threads)
         self._batch: int = llama_cpp.llama_n_batch(self._context)

@@ -32,12 +32,19 @@ def cut(ids: Sequence[int], beginning: Chunk = (), answers: Sequence[range] = ()
     return [tuple(ids[a:b]) for a, b in pairwise(edges)]
 
 
-def group(chunks: Sequence[Chunk]) -> Iterator[Sequence[Chunk]]:
-    """The same chunks, those together that may be evaluated at once."""
+def group(chunks: Sequence[Chunk], whole_chunks: int = 1) -> Iterator[Sequence[Chunk]]:
+    """The same chunks, those together that are evaluated at once.
+
+    whole_chunks says how many of full size have the same bits together as one by one.
+    """
     at = 0
     while at < len(chunks):
-        together = chunks[at : at + SINGLE_TOKENS_AT_ONCE]
-        if sum(map(len, together)) != SINGLE_TOKENS_AT_ONCE or len(together[0]) != 1:
+        length = len(chunks[at])
+        most = whole_chunks if length == CHUNK_TOKENS else 1
+        if length == 1:
+            most = SINGLE_TOKENS_AT_ONCE
+        together = [*takewhile(lambda chunk: len(chunk) == length, chunks[at : at + most])]  # noqa: B023
+        if length == 1 and len(together) < most:
             together = together[:1]
         yield together
         at += len(together)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from gguf_lambda.chunks import MAX_CHUNK_TOKENS
 from gguf_lambda.errors import Interrupted, ModelError
-from gguf_lambda.kernels import AUTO, load_kernels
+from gguf_lambda.kernels import AUTO, Kernels, load_kernels
 from gguf_lambda.sampling import Sampling
 
 State = npt.NDArray[np.uint8]
@@ -53,7 +53,7 @@ class Engine:
         llama_cpp.llama_log_set(_keep_errors, None)
         llama_cpp.llama_backend_init()
         self.kernels = load_kernels(kernels)
-        self._model = load_gguf(path, mmap)
+        self._model = load_gguf(path, self.kernels, mmap=mmap)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self.vocabulary_size: int = llama_cpp.llama_vocab_n_tokens(self._vocab)
         trained: int = llama_cpp.llama_model_n_ctx_train(self._model)
@@ -202,11 +202,13 @@ class Engine:
         yield from _drawing_parts(sampling)
 
 
-def load_gguf(path: Path, mmap: bool) -> ctypes.c_void_p:
+def load_gguf(path: Path, kernels: Kernels, *, mmap: bool = False) -> ctypes.c_void_p:
+    """llama.cpp's model, as these kernels compute it best; raise ModelError where it has none."""
     parameters = llama_cpp.llama_model_default_params()
     mode = llama_cpp.LLAMA_LOAD_MODE_MMAP if mmap else llama_cpp.LLAMA_LOAD_MODE_NONE
     parameters.load_mode = mode
     parameters.n_gpu_layers = 0
+    parameters.use_extra_bufts = kernels.repacks
     _error_lines.clear()
     model = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
     if not model:
@@ -218,6 +220,7 @@ def load_gguf(path: Path, mmap: bool) -> ctypes.c_void_p:
 
 
 def create_context(model: ctypes.c_void_p, length: int, threads: int) -> ctypes.c_void_p:
+    """A context as the endpoint has it; frees the model and raises ModelError without memory."""
     parameters = llama_cpp.llama_context_default_params()
     parameters.n_ctx = length
     parameters.n_batch = parameters.n_ubatch = min(MAX_CHUNK_TOKENS, length)

@@ -84,7 +84,7 @@ class PromptCache:
         self._evaluate([(token_id,)])
 
     def _evaluate(self, chunks: Sequence[Chunk]) -> None:
-        for together in group(chunks):
+        for together in group(chunks, self._engine.kernels.whole_chunks):
             self._engine.evaluate([token_id for chunk in together for token_id in chunk])
             self._chunks += together
 

@@ -155,7 +155,7 @@ def test_a_prompt_that_was_stopped_leaves_nothing_behind(
     prompt = invent(7, 400)
     expected = answer_alone(engine, prompt)
     endpoint.cache.begin_with(BEGINNING)
-    for steps in (1, 40, 300):
+    for steps in (1, 20, 60):
         left = iter([True] * steps)
         with pytest.raises(Interrupted):
             endpoint.cache.prefill(prompt, is_wanted=lambda: next(left, False))  # noqa: B023
@@ -191,6 +191,26 @@ def test_single_tokens_are_evaluated_three_at_once_or_alone() -> None:
     together = [[token_id for chunk in some for token_id in chunk] for some in group(chunks)]
     assert together == [[1, 2], [3, 4, 5], [6], [7], [8, 9], [10], [11, 12, 13], [14]]
     assert [chunk for some in group(chunks) for chunk in some] == chunks
+
+
+def test_whole_chunks_are_evaluated_together_where_they_may_be() -> None:
+    chunks = cut(range(70 + 5 * CHUNK_TOKENS + 9), tuple(range(70)))
+    sizes = [sum(map(len, some)) for some in group(chunks, whole_chunks=3)]
+    assert sizes == [70, 3 * CHUNK_TOKENS, 2 * CHUNK_TOKENS, 9]
+    assert [len(some) for some in group(chunks)] == [1] * len(chunks)
+
+
+def test_whole_chunks_at_once_have_the_bits_of_each_alone(
+    engine: Engine, another_engine: Engine
+) -> None:
+    chunks = [tuple(invent(seed, CHUNK_TOKENS)) for seed in range(engine.kernels.whole_chunks)]
+    engine.forget_after(0)
+    engine.evaluate(sum(chunks, ()))
+    another_engine.forget_after(0)
+    for chunk in chunks:
+        another_engine.evaluate(chunk)
+    assert engine.logits().tobytes() == another_engine.logits().tobytes()
+    assert engine.save_state().tobytes() == another_engine.save_state().tobytes()
 
 
 def test_three_tokens_at_once_have_the_bits_of_three_tokens_alone() -> None:
