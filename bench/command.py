@@ -36,7 +36,6 @@ TITLES = {DOLLY: f"{DOLLY}'s shape (1.3B), random weights", DEMO: "models/demo (
 def run_command(arguments: Sequence[str]) -> int:
     """Returns the exit code: 0 where every condition holds."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parse(arguments)
     try:
         conditions = _run(options, Progress())

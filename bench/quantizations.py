@@ -6,7 +6,6 @@ machine that does nothing else.
 
 import argparse
 import json
-import os
 import random
 import sys
 import tempfile
@@ -65,7 +64,6 @@ KNOWN_STRIDE = 3  # a third of the demo model's answers tells as much as all of 
 
 def run_command(arguments: Sequence[str]) -> int:
     """Measure, then write table and JSON; returns the exit code."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     options = _parse(arguments)
     try:
         _run(options, Progress())
