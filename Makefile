@@ -44,7 +44,7 @@ help: ## list the targets
 .PHONY: run
 run: $(VENV)/.run ## serve http://127.0.0.1:8080 (PORT=, MODEL= a name under models/ or a .gguf)
 	@exec $(BIN)/python -m local_gateway --port $(PORT) --memory-mb 10240 --health-path /health -- \
-	    env MODEL_PATH="$$(if [ -e '$(MODEL)' ]; then echo '$(MODEL)'; else echo 'models/$(MODEL)'; fi)" \
+	    env GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MODEL_PATH="$$(if [ -e '$(MODEL)' ]; then echo '$(MODEL)'; else echo 'models/$(MODEL)'; fi)" \
 	    $(abspath $(BIN))/python -m gguf_lambda
 
 .PHONY: test

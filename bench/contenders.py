@@ -27,6 +27,8 @@ LABELS: Mapping[Key, str] = {
 }
 
 
+# As the image and `make run` set it; the bare loop has it too, the others as they come.
+HUGE_PAGES = "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"
 NEEDS: Mapping[Key, str] = {"llama-cpp-python": "fastapi", "int8": "ctranslate2"}
 
 
@@ -73,8 +75,8 @@ class Plan:
 
 def create_endpoint(prepared: Prepared, threads: int, logs: Path) -> HttpService:
     """What `make run` starts."""
-    model, folder = ["env", f"MODEL_PATH={prepared.served.folder}"], [f"THREADS={threads}"]
-    function = [*model, *folder, *python("gguf_lambda")]
+    settings = [f"MODEL_PATH={prepared.served.folder}", f"THREADS={threads}"]
+    function = ["env", HUGE_PAGES, *settings, *python("gguf_lambda")]
     server = Server(
         command=lambda port: [
             *python("local_gateway", "--port", str(port), "--memory-mb", "10240"),
@@ -92,11 +94,12 @@ def create_contenders(
 ) -> list[Contender]:
     """The plan's contenders, the endpoint's among them."""
     gguf, threads = prepared.served.model_path, str(plan.threads)
+    bare = python("bench.workers.bare", str(gguf), threads)
     context = str(prepared.served.manifest.context_length or 1024)
     services: Mapping[Key, Service] = {
         "streamed": endpoint,
         "buffered": endpoint,
-        "bare": _worker("bare", logs, str(gguf), threads),
+        "bare": WorkerService("bare", ["env", HUGE_PAGES, *bare], logs / "bare.log"),
         "llama-cpp-python": _create_llama_server(gguf, threads, context, logs),
         "transformers": _worker("huggingface", logs, str(prepared.checkpoint), threads),
         "transformers-kept": _worker(
