@@ -102,7 +102,10 @@ class _Run:
                 self.result.records[contender.key].start_seconds.append(seconds[id(service)])
 
     def repeat(self, number: int) -> None:
-        for contender in self.result.contenders:
+        """Each time another begins: what one leaves behind is not always the same one's burden."""
+        contenders = list(self.result.contenders)
+        first = number % len(contenders)
+        for contender in [*contenders[first:], *contenders[:first]]:
             if number < contender.repetitions:
                 self._report(
                     f"{self.result.model}: repetition {number + 1} of {contender.repetitions}, "
