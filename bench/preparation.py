@@ -14,7 +14,7 @@ from model_build.gguf_export import export_gguf
 from model_build.installation import new_folder
 from model_build.job import Job
 from model_build.manifest import write_manifest
-from model_build.pipeline import TEMPLATE_FILE, TOKENIZER_FILE, _describe, prove_tokenizer
+from model_build.pipeline import TEMPLATE_FILE, TOKENIZER_FILE, describe_build, prove_tokenizer
 from model_build.progress import Report
 from model_build.quantization import quantize_gguf
 from model_build.synthesis import synthesize
@@ -87,7 +87,7 @@ def _make_served(entry: CatalogEntry, folder: Path, name: str, report: Report) -
         quantize_gguf(full, model, entry.quantization)
         full.unlink()
         (made / TEMPLATE_FILE).write_text(APPENDING + "\n", encoding="utf-8")
-        write_manifest(_describe(job, made, served, model, {}), entry)
+        write_manifest(describe_build(job, made, served, model, {}), entry)
         write_beginning(made)
 
 

@@ -71,7 +71,7 @@ def build_model(job: Job, report: Report, extra: Extra = lambda probes, path: {}
         }
         full.unlink()
         (folder / TEMPLATE_FILE).write_text(job.template + "\n", encoding="utf-8")
-        write_manifest(_describe(job, folder, served, quantized, figures), job.entry)
+        write_manifest(describe_build(job, folder, served, quantized, figures), job.entry)
         write_beginning(folder)
     return job.models / job.entry.name
 
@@ -118,9 +118,10 @@ def prove_tokenizer(job: Job, full: Path, target: Path) -> tuple[ServedTokenizer
         return served, [encode_probe(served.encoder, talk, answer) for talk, answer in answers]
 
 
-def _describe(
+def describe_build(
     job: Job, folder: Path, served: ServedTokenizer, model: Path, figures: Mapping[str, Any]
 ) -> BuiltModel:
+    """What the manifest says of a build in this folder."""
     checkpoint, entry = job.checkpoint, job.entry
     files = {"model": model.name, "chat_template": TEMPLATE_FILE}
     if served.kind == "sentencepiece":
