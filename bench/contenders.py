@@ -67,9 +67,9 @@ class Plan:
     keys: Sequence[Key] = KEYS
     prompt_tokens: int = 256
     new_tokens: int = 128
-    repetitions: int = 5
+    repetitions: int = 4
     heavy_repetitions: int = 2
-    starts: int = 3
+    starts: int = 2
     threads: int = 1
 
 
