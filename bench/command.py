@@ -25,6 +25,7 @@ from bench.process import REPOSITORY
 from bench.table import write_conditions, write_header, write_model
 from gguf_lambda.errors import ModelError
 from gguf_lambda.settings import count_threads
+from model_build.converter import cache_folder
 from model_build.errors import BuildError
 from model_build.progress import Progress, say
 
@@ -55,7 +56,6 @@ def run_command(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     default = Plan()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     add = parser.add_argument
     add("--models", nargs="+", choices=MODELS, default=list(MODELS))
@@ -66,7 +66,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--prompt-tokens", type=_positive, default=default.prompt_tokens)
     add("--new-tokens", type=_positive, default=default.new_tokens)
     add("--threads", type=_positive, default=count_threads(None))
-    add("--cache", type=Path, default=cache / "gguf-lambda" / "bench", help="what is made once")
+    add("--cache", type=Path, default=cache_folder() / "bench", help="what is made once")
     add("--results", type=Path, default=RESULTS, help="where bench.json and bench.svg go")
     add("--readme", type=Path, help="rewrite this file's section as well")
     return parser.parse_args(arguments)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.process import Process
+from bench.process import Process, ProcessOwner
 from bench.sample import Question, Sample
 
 START_SECONDS = 120.0
@@ -31,15 +31,15 @@ class Server:
     serving_child: bool = False  # whether a child of the process holds the model
 
 
-class HttpService:
+class HttpService(ProcessOwner):
     """One server process at a time."""
 
     def __init__(self, name: str, server: Server, log: Path) -> None:
+        super().__init__()
         self.name = name
         self._server = server
         self._log = log
         self._port = 0
-        self._process: Process | None = None
 
     def start(self) -> None:
         """Return once the model is loaded."""
@@ -50,14 +50,6 @@ class HttpService:
             if not self._process.is_running() or time.monotonic() > deadline:
                 raise BenchError(f"{self.name} did not start; {self._log} says why.")
             time.sleep(POLL_SECONDS)
-
-    def stop(self) -> None:
-        if self._process:
-            self._process.stop()
-            self._process = None
-
-    def pids(self) -> list[int]:
-        return self._process.family() if self._process else []
 
     @property
     def serving_pid(self) -> int:

@@ -44,7 +44,7 @@ def prepare(name: str, cache: Path, report: Report, *, heavy: bool) -> Prepared:
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint, int8 = folder / "checkpoint", folder / "int8"
     if not checkpoint.exists() and (heavy or name != DEMO):
-        _make_checkpoint(entry, folder, report)
+        make_checkpoint(entry, folder, report)
     if name == DEMO:
         served = REPOSITORY / "models" / DEMO
     else:
@@ -64,7 +64,8 @@ def weigh(path: Path) -> int:
     return sum(file.stat().st_size for pattern in WEIGHTS for file in path.glob(pattern))
 
 
-def _make_checkpoint(entry: CatalogEntry, folder: Path, report: Report) -> None:
+def make_checkpoint(entry: CatalogEntry, folder: Path, report: Report) -> None:
+    """Random weights in the entry's shape, in folder/checkpoint."""
     report(f"{entry.name}: synthesizing a checkpoint in its shape …")
     shape: Mapping[str, object] = entry.shape
     if entry.name == DEMO:

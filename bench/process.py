@@ -69,6 +69,21 @@ class Process:
         return found
 
 
+class ProcessOwner:
+    """Runs one process at a time, or none."""
+
+    def __init__(self) -> None:
+        self._process: Process | None = None
+
+    def stop(self) -> None:
+        if self._process:
+            self._process.stop()
+            self._process = None
+
+    def pids(self) -> list[int]:
+        return self._process.family() if self._process else []
+
+
 def python(module: str, *arguments: str) -> list[str]:
     """The command of a module under this very Python."""
     return [sys.executable, "-m", module, *arguments]

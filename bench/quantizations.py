@@ -22,7 +22,7 @@ from bench.command import RESULTS
 from bench.errors import BenchError
 from bench.generated_section import rewrite_section
 from bench.machine import describe_machine
-from bench.preparation import DEMO, DOLLY
+from bench.preparation import DEMO, DOLLY, make_checkpoint
 from bench.quantization_table import write_table
 from gguf_lambda.engine import Engine
 from gguf_lambda.errors import ModelError
@@ -50,7 +50,6 @@ from model_build.installation import new_folder
 from model_build.probes import HARD_TEXTS, Probe, calibration_answers, encode_answers
 from model_build.progress import Progress, Report, say
 from model_build.quantization import Importance, quantize_gguf
-from model_build.synthesis import synthesize
 from model_build.tensor_check import check_tensors
 from model_build.verification import compare, read_gguf
 
@@ -181,8 +180,7 @@ def _make_files(cache: Path, report: Report) -> tuple[Path, Mapping[str, Path]]:
     """Dolly's shape in 16 bits and in each type, as a build would make it."""
     entry, folder = read_catalog()[DOLLY], cache / DOLLY
     if not (folder / "checkpoint").exists():
-        with new_folder(folder, "checkpoint") as made:
-            synthesize(entry, made, report)
+        make_checkpoint(entry, folder, report)
     if not (folder / SECTION).exists():
         with new_folder(folder, SECTION) as made:
             _export(entry, Checkpoint(folder / "checkpoint"), made / "full.gguf", report)

@@ -7,31 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.process import Process
+from bench.process import Process, ProcessOwner
 from bench.sample import Question, Sample
 
 
-class WorkerService:
+class WorkerService(ProcessOwner):
     """One process of the worker at a time."""
 
     def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+        super().__init__()
         self.name = name
         self._command = command
         self._log = log
-        self._process: Process | None = None
 
     def start(self) -> None:
         """Return once the worker takes questions."""
         self._process = Process(self._command, self._log)
         self._read()
-
-    def stop(self) -> None:
-        if self._process:
-            self._process.stop()
-            self._process = None
-
-    def pids(self) -> list[int]:
-        return self._process.family() if self._process else []
 
     @property
     def serving_pid(self) -> int:

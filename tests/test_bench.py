@@ -17,22 +17,12 @@ from bench.errors import BenchError
 from bench.generated_section import rewrite_section
 from bench.measurement import ModelRun, Record, SecondTurn
 from bench.sample import Question, Sample
+from bench_command import ROOT, run_bench
 from gateway_process import Lines
 from test_make_run import MARK, find_marked
 
-ROOT = Path(__file__).parent.parent
 START_SECONDS = 180.0
 README = "# Title\n<!-- bench:begin -->\nold\n<!-- bench:end -->\nmore\n"
-
-
-def run_bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "bench", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"lambda{os.pathsep}."},
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +35,7 @@ def printed(folder: Path) -> str:
     readme = folder / "README.md"
     readme.write_text(README)
     done = run_bench(
+        "bench",
         *("--models", "demo", "--contenders", "streamed", "buffered", "bare"),
         *("--repetitions", "1", "--starts", "1", "--threads", "1"),
         *("--prompt-tokens", "70", "--new-tokens", "6"),
@@ -104,7 +95,7 @@ def test_a_file_without_the_markers_is_left_as_it_is(tmp_path: Path) -> None:
 def test_missing_markers_are_told_before_anything_is_measured(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text("# Title\n")
-    done = run_bench("--models", "demo", "--readme", str(path))
+    done = run_bench("bench", "--models", "demo", "--readme", str(path))
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {path} has no <!-- bench:begin -->")
     assert done.stdout == ""

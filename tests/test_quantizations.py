@@ -1,28 +1,15 @@
 """The comparison of 4-bit types, its speed part on a small model of dolly's kind."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from bench.quantizations import TYPES
+from bench_command import run_bench
 from build.checkpoints import DOLLY, write_checkpoint
 
-ROOT = Path(__file__).parent.parent
 README = "# Title\n<!-- quantizations:begin -->\nold\n<!-- quantizations:end -->\nmore\n"
-
-
-def run_bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "bench.quantizations", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"lambda{os.pathsep}."},
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.mark.slow
@@ -31,6 +18,7 @@ def test_every_type_is_measured_and_the_readme_rewritten(tmp_path: Path) -> None
     readme = tmp_path / "README.md"
     readme.write_text(README, encoding="utf-8")
     result = run_bench(
+        "bench.quantizations",
         *("--parts", "speed", "--repetitions", "1", "--cache", str(tmp_path)),
         *("--results", str(tmp_path / "results"), "--readme", str(readme)),
     )

@@ -159,12 +159,13 @@ class Engine:
     def restore_state(self, state: State, count: int) -> bool:
         """Take a state of so many tokens; False, with nothing evaluated, if it is refused."""
         self.evaluated = count
-        taken = state.size and llama_cpp.llama_state_seq_set_data(
-            self._context, _as_bytes(state), state.size, 0
+        context, size = self._context, state.size
+        is_taken = size > 0 and (
+            llama_cpp.llama_state_seq_set_data(context, _as_bytes(state), size, 0) == size
         )
-        if taken != state.size or not taken:
+        if not is_taken:
             self.forget_after(0)
-        return bool(self.evaluated)
+        return is_taken
 
     def logits(self) -> npt.NDArray[np.float32]:
         """The logits after the last evaluated token: shape (vocabulary_size,), a copy."""

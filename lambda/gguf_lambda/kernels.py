@@ -19,6 +19,7 @@ from gguf_lambda.errors import ModelError
 AUTO = "auto"
 FLOOR = "floor"
 BUILT_IN = "built-in"  # llama.cpp compiled with one kind of kernels, as on macOS
+AVX2 = "haswell"  # by ggml's name
 PREFIX = "libggml-cpu-"
 PROBE = Path(__file__).with_name("kernel_probe.py")
 PROBE_SECONDS = 5.0
@@ -39,7 +40,7 @@ class Kernels:
 
         Shown by tests/life/test_reuse.py with AVX2; it takes a tenth off the prefill.
         """
-        return 8 if self.name == "haswell" else 1
+        return 8 if self.name == AVX2 else 1
 
     @property
     def repacks(self) -> bool:
@@ -47,7 +48,7 @@ class Kernels:
 
         Measured with AVX2: no faster than as they are, and the load takes twice the time.
         """
-        return self.name != "haswell"
+        return self.name != AVX2
 
 
 def load_kernels(wanted: str = AUTO) -> Kernels:
