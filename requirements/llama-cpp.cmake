@@ -13,6 +13,9 @@ set(CMAKE_PLATFORM_NO_VERSIONED_SONAME ON) # wheels hold no links: each library 
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
     set(KINDS_OF_CPU haswell skylakex cascadelake)
+    # gcc 12 keeps the accumulators of ggml's matrix products in registers with these only; prefill with
+    # AVX2 takes an eighth less time, as it does with clang, and decoding as long as before.
+    add_compile_options("$<$<C_COMPILER_ID:GNU>:-mtune=haswell;-fno-tree-coalesce-vars>")
   elseif(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
     set(KINDS_OF_CPU armv8.2_2 armv8.6_1)
   else()
