@@ -209,7 +209,7 @@ def load_gguf(path: Path, kernels: Kernels, *, mmap: bool = False) -> ctypes.c_v
     mode = llama_cpp.LLAMA_LOAD_MODE_MMAP if mmap else llama_cpp.LLAMA_LOAD_MODE_NONE
     parameters.load_mode = mode
     parameters.n_gpu_layers = 0
-    parameters.use_extra_bufts = kernels.repacks
+    parameters.use_extra_bufts = kernels.repacks(path)
     _error_lines.clear()
     model = llama_cpp.llama_model_load_from_file(os.fsencode(path), parameters)
     if not model:

@@ -20,6 +20,7 @@ AUTO = "auto"
 FLOOR = "floor"
 BUILT_IN = "built-in"  # llama.cpp compiled with one kind of kernels, as on macOS
 AVX2 = "haswell"  # by ggml's name
+Q4_K = 12  # ggml's number of the one K-quant that these kernels can lay out anew
 PREFIX = "libggml-cpu-"
 PROBE = Path(__file__).with_name("kernel_probe.py")
 PROBE_SECONDS = 5.0
@@ -42,13 +43,13 @@ class Kernels:
         """
         return 8 if self.name == AVX2 else 1
 
-    @property
-    def repacks(self) -> bool:
-        """Whether weights are laid out anew for these kernels while they are loaded.
+    def repacks(self, path: Path) -> bool:
+        """Whether this GGUF's weights are laid out anew for these kernels while they are loaded.
 
-        Measured with AVX2: no faster than as they are, and the load takes twice the time.
+        Measured with AVX2: K-quants are faster as they are and loaded in half the time; Q4_0 and
+        IQ4_NL are twice as fast in prefill, and a quarter faster in decoding, laid out anew.
         """
-        return self.name != AVX2
+        return self.name != AVX2 or not _holds(path, Q4_K)
 
 
 def load_kernels(wanted: str = AUTO) -> Kernels:
@@ -94,12 +95,39 @@ def _load(wanted: str, libraries: Mapping[str, Path]) -> Kernels:
                 f"KERNELS is {wanted!r}; this llama.cpp has one kind of kernels: leave it out."
             )
         return Kernels(BUILT_IN)
-    registry = ctypes.CDLL(str(next(iter(libraries.values())).with_name("libggml.so")))
+    registry = _open(libraries, "libggml.so")
     kernels = _choose(wanted, libraries, _rank(libraries))
     registry.ggml_backend_load.restype = ctypes.c_void_p
     if not registry.ggml_backend_load(os.fsencode(libraries[kernels.name])):
         raise ModelError(f"{libraries[kernels.name]} cannot be loaded; build the image again.")
     return kernels
+
+
+def _open(libraries: Mapping[str, Path], name: str) -> ctypes.CDLL:
+    return ctypes.CDLL(str(next(iter(libraries.values())).with_name(name)))
+
+
+class _GgufParameters(ctypes.Structure):
+    """struct gguf_init_params: read what the file says of itself, and no weights."""
+
+    _fields_ = (("no_alloc", ctypes.c_bool), ("context", ctypes.c_void_p))
+
+
+def _holds(path: Path, weight_type: int) -> bool:
+    """Whether a GGUF has weights of a type; False for any other file, loading it will tell."""
+    ggml = _open(find_libraries(), "libggml-base.so")
+    ggml.gguf_init_from_file.argtypes = (ctypes.c_char_p, _GgufParameters)
+    ggml.gguf_init_from_file.restype = ctypes.c_void_p
+    ggml.gguf_get_n_tensors.argtypes = ggml.gguf_free.argtypes = (ctypes.c_void_p,)
+    ggml.gguf_get_n_tensors.restype = ctypes.c_int64
+    ggml.gguf_get_tensor_type.argtypes = (ctypes.c_void_p, ctypes.c_int64)
+    file = ggml.gguf_init_from_file(os.fsencode(path), _GgufParameters(no_alloc=True))
+    if not file:
+        return False
+    count = ggml.gguf_get_n_tensors(file)
+    found = any(ggml.gguf_get_tensor_type(file, i) == weight_type for i in range(count))
+    ggml.gguf_free(file)
+    return found
 
 
 def _rank(libraries: Mapping[str, Path]) -> list[str]:
