@@ -18,6 +18,8 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.9
 LLAMA_CPP_VERSION := $(shell sed -n 's/.*"llama-cpp-python==\([0-9.]*\)".*/\1/p' pyproject.toml)
 LOCKS := runtime gateway wheel build dev bench
+# As in the image.
+HUGE_PAGES := GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 export PYTHONPATH := lambda
 
 # The wheel is built once per machine for each version, recipe and Python.
@@ -44,7 +46,7 @@ help: ## list the targets
 .PHONY: run
 run: $(VENV)/.run ## serve http://127.0.0.1:8080 (PORT=, MODEL= a name under models/ or a .gguf)
 	@exec $(BIN)/python -m local_gateway --port $(PORT) --memory-mb 10240 --health-path /health -- \
-	    env GLIBC_TUNABLES=glibc.malloc.hugetlb=1 MODEL_PATH="$$(if [ -e '$(MODEL)' ]; then echo '$(MODEL)'; else echo 'models/$(MODEL)'; fi)" \
+	    env $(HUGE_PAGES) MODEL_PATH="$$(if [ -e '$(MODEL)' ]; then echo '$(MODEL)'; else echo 'models/$(MODEL)'; fi)" \
 	    $(abspath $(BIN))/python -m gguf_lambda
 
 .PHONY: test
@@ -104,7 +106,7 @@ bench: $(VENV)/.bench ## measure it beside what one would use instead; rewrites 
 
 .PHONY: bench-quantizations
 bench-quantizations: $(VENV)/.bench ## measure the 4-bit types; rewrites README's table
-	@PYTHONPATH=lambda:. $(BIN)/python -m bench.quantizations --cache $(CACHE)/bench --readme README.md $(ARGS)
+	@$(HUGE_PAGES) PYTHONPATH=lambda:. $(BIN)/python -m bench.quantizations --cache $(CACHE)/bench --readme README.md $(ARGS)
 
 .PHONY: lock
 lock: $(UV) ## resolve requirements/*.txt anew from pyproject.toml
