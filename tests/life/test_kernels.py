@@ -11,7 +11,7 @@ import pytest
 
 from gateway_process import SOURCE_ROOT
 from gguf_lambda.kernel_probe import TYPES, Probe
-from gguf_lambda.kernels import AVX2, Kernels, find_libraries, load_kernels, probe
+from gguf_lambda.kernels import AVX2, VNNI, Kernels, find_libraries, load_kernels, probe
 from gguf_lambda.settings import Settings
 from life.lambda_function import find_lines, running_function
 from model_build.quantization import quantize_gguf
@@ -80,12 +80,13 @@ def test_the_log_says_which_kernels_compute(random_model: Path) -> None:
 @pytest.mark.parametrize(
     ("quantization", "is_new"), [("Q4_K_M", False), ("Q4_K_S", False), ("Q4_0", True)]
 )
-def test_avx2_lays_weights_out_anew_where_that_is_faster(
+def test_weights_are_laid_out_anew_where_that_is_faster(
     random_model: Path, tmp_path: Path, quantization: str, is_new: bool
 ) -> None:
     path = tmp_path / "quantized.gguf"
     quantize_gguf(random_model / "random-f16.gguf", path, quantization)
     assert Kernels(AVX2).repacks(path) is is_new
+    assert Kernels(VNNI).repacks(path) is is_new
     assert Kernels("another").repacks(path)
 
 
