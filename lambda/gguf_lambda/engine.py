@@ -227,7 +227,7 @@ def create_context(model: ctypes.c_void_p, length: int, threads: int) -> ctypes.
     parameters.n_batch = parameters.n_ubatch = min(MAX_CHUNK_TOKENS, length)
     parameters.n_threads = parameters.n_threads_batch = threads
     parameters.no_perf = True
-    # Measured slower than plain attention on CPUs: it costs decode speed.
+    # Flash attention sums a single token's values in 16 bits, in another order than a batch's.
     parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
     context = llama_cpp.llama_init_from_model(model, parameters)
     if not context:
