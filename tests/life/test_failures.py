@@ -18,9 +18,9 @@ from life.random_model import write_random_model
 
 SHORT = {"input": "a", "parameters": {"max_new_tokens": 2}}
 LONG = {"input": "a", "parameters": {"max_new_tokens": 16000}, "stream": True}
-WITH_700_MB = """
+WITH_900_MB = """
 import os, resource, sys
-resource.setrlimit(resource.RLIMIT_AS, (700 << 20, 700 << 20))
+resource.setrlimit(resource.RLIMIT_AS, (900 << 20, 900 << 20))
 os.execv(sys.executable, [sys.executable, "-m", "gguf_lambda"])
 """
 
@@ -88,7 +88,7 @@ def test_memory_that_ran_out_while_loading_is_told_and_a_fresh_process_follows(
     tmp_path: Path,
 ) -> None:
     model = write_random_model(tmp_path, layers=1, width=64, context_length=1 << 21)  # 512 MB
-    command = [sys.executable, "-c", WITH_700_MB]
+    command = [sys.executable, "-c", WITH_900_MB]
     with running_function(command=command, loaded=False, MODEL_PATH=model) as gateway:
         for count in (1, 2):
             process = find_function(gateway)
